@@ -1,0 +1,448 @@
+//! The control API below `/_simulator/`: what tests use to look inside and to make things happen.
+
+use std::time::Duration;
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::clock;
+use crate::decimal::Decimal;
+use crate::json::Members;
+use crate::oauth::field;
+use crate::outbound::Actor;
+use crate::warehouse::Advance;
+use crate::world::{Stock, World};
+
+/// The most outbounds that one bulk request makes.
+const MOST_BULK: u32 = 500_000;
+
+/// The end of the year 9999.
+const LAST_MS: i64 = 253_402_300_799_999;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveClock {
+    advance: Option<Span>,
+    set: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Span {
+    Seconds(f64),
+    Text(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bulk {
+    count: u32,
+    #[serde(default = "bulk_prefix")]
+    prefix: String,
+    #[serde(default = "bulk_start")]
+    start: u32,
+    #[serde(default)]
+    statuses: Vec<String>,
+}
+
+fn bulk_prefix() -> String {
+    "BULK-".to_owned()
+}
+
+fn bulk_start() -> u32 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Force {
+    status: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Lock {
+    merchant_outbound_number: String,
+    seconds: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SetStock {
+    merchant_sku: Option<String>,
+    jfsku: Option<String>,
+    warehouse_id: Option<String>,
+    stock_level: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum What {
+    Access,
+    Refresh,
+    All,
+}
+
+type Done = Result<Value, (u16, String)>;
+
+fn bad(problem: impl ToString) -> (u16, String) {
+    (400, problem.to_string())
+}
+
+fn conflict(problem: impl ToString) -> (u16, String) {
+    (409, problem.to_string())
+}
+
+/// Milliseconds of `90`, `"90"`, `"90s"`, `"1500ms"`, `"30m"`, `"2h"` or `"1d"`.
+fn span_ms(span: &Span) -> Option<i64> {
+    let (text, unit) = match span {
+        Span::Seconds(seconds) => return duration_ms(*seconds),
+        Span::Text(text) => {
+            let text = text.trim();
+            let cut = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+            text.split_at_checked(cut)?
+        }
+    };
+    let factor = match unit.trim() {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    duration_ms(text.trim().parse::<f64>().ok()? * factor)
+}
+
+fn duration_ms(seconds: f64) -> Option<i64> {
+    i64::try_from(Duration::try_from_secs_f64(seconds).ok()?.as_millis()).ok()
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, (u16, String)> {
+    serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(bad)
+}
+
+/// Answers a control request.
+pub(crate) fn respond(world: &mut World, method: &Method, path: &str, raw_query: &str, body: &[u8]) -> Answer {
+    let query: Vec<(String, String)> = url::form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
+    let decode = |s: &str| {
+        // Only the path is decoded, a plus is a plus here.
+        let fixed = s.replace('+', "%2B");
+        url::form_urlencoded::parse(format!("v={fixed}").as_bytes()).next().map(|(_, v)| v.into_owned())
+    };
+    let segments: Vec<String> = path.split('/').skip(2).filter(|s| !s.is_empty()).filter_map(decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match act(world, method.as_str(), &segments, &query, body) {
+        Ok(value) => Answer::json(200, value.to_string()),
+        Err((status, problem)) => Answer::json(status, json!({"error": problem}).to_string()),
+    }
+}
+
+fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)], body: &[u8]) -> Done {
+    match (method, path) {
+        ("GET", ["state"]) => Ok(state(world)),
+        ("POST", ["clock"]) => move_clock(world, read(body)?),
+        ("GET", ["outbounds"]) => Ok(outbounds(world, query)),
+        ("POST", ["outbounds", "bulk"]) => bulk(world, read(body)?),
+        ("POST", ["outbounds", name, action @ ("advance" | "status" | "raw" | "delete")]) => {
+            let n = world.any_name(name).ok_or_else(|| (404, format!("no outbound {name}")))?;
+            match *action {
+                "advance" => {
+                    let told: Advance = read(body)?;
+                    let reached = world.advance(n, &told).map_err(conflict)?;
+                    Ok(one(world, n, json!(reached)))
+                }
+                "status" => {
+                    let force: Force = read(body)?;
+                    world.set_status(n, &force.status, Actor::House);
+                    Ok(one(world, n, json!([force.status])))
+                }
+                "delete" => {
+                    world.delete(n);
+                    Ok(one(world, n, json!([])))
+                }
+                _ => {
+                    let members = raw_members(body)?;
+                    if let Some(o) = world.outbounds.get_mut(n) {
+                        merge(&mut o.overlay, members);
+                    }
+                    if field(query, "touch") == Some("true") {
+                        world.touch(n, Actor::House, "Modified");
+                    }
+                    Ok(one(world, n, json!([])))
+                }
+            }
+        }
+        ("POST", ["notifications", name, "raw"]) => {
+            let found = world.notifications.iter().position(|x| x.id == *name || x.number == *name);
+            let n = found.ok_or_else(|| (404, format!("no notification {name}")))?;
+            let members = raw_members(body)?;
+            if let Some(x) = world.notifications.get_mut(n) {
+                merge(&mut x.overlay, members);
+            }
+            if field(query, "touch") == Some("true") {
+                world.touch_notification(n, Actor::House);
+            }
+            Ok(json!({"outboundShippingNotificationId": world.notifications.get(n).map(|x| x.id.clone())}))
+        }
+        ("POST", ["locks"]) => {
+            let lock: Lock = read(body)?;
+            let ms = duration_ms(lock.seconds).ok_or_else(|| bad("seconds must be 0 or more"))?;
+            let until = world.clock.now().saturating_add(ms);
+            world.locks.insert(lock.merchant_outbound_number.clone(), until);
+            Ok(json!({"merchantOutboundNumber": lock.merchant_outbound_number, "until": world.clock.text(until)}))
+        }
+        ("POST", ["stock"]) => set_stock(world, read(body)?),
+        ("POST", ["faults"]) => {
+            let text = std::str::from_utf8(body).map_err(bad)?;
+            let id = world.faults.add(text).map_err(bad)?;
+            Ok(json!({"id": id}))
+        }
+        ("GET", ["faults"]) => Ok(json!({"faults": world.faults.list()})),
+        ("DELETE", ["faults"]) => Ok(json!({"removed": world.faults.remove(None)})),
+        ("DELETE", ["faults", id]) => {
+            let id = id.parse().map_err(bad)?;
+            Ok(json!({"removed": world.faults.remove(Some(id))}))
+        }
+        ("GET", ["requests"]) => {
+            let since = field(query, "since").map_or(Ok(0), str::parse).map_err(bad)?;
+            Ok(json!({"last": world.journal.count(), "requests": world.journal.since(since)}))
+        }
+        ("GET", ["tokens"]) => Ok(world.oauth.counters()),
+        ("POST", ["tokens", "revoke"]) => {
+            let what = read::<Revoke>(body)?.what;
+            let (access, refresh) = world.oauth.revoke(what != What::Refresh, what != What::Access);
+            Ok(json!({"accessTokensRevoked": access, "refreshTokensRevoked": refresh}))
+        }
+        ("GET", ["secrets"]) => Ok(json!({"secrets": world.oauth.secrets()})),
+        _ => Err((404, format!("no control request {method} {}; see --help", path.join("/")))),
+    }
+}
+
+fn state(world: &World) -> Value {
+    let mut by_status = serde_json::Map::new();
+    for o in world.outbounds.iter().filter(|o| !o.deleted) {
+        let count = by_status.get(&o.status).and_then(Value::as_u64).unwrap_or(0);
+        by_status.insert(o.status.clone(), json!(count + 1));
+    }
+    json!({
+        "clock": world.clock.text(world.clock.now()),
+        "offsetMs": world.clock.offset(),
+        "seed": world.seed,
+        "speed": world.flags.speed,
+        "chunkSize": world.flags.chunk_size,
+        "merchant": world.catalog.merchant,
+        "fulfiller": world.catalog.fulfiller,
+        "outbounds": world.outbounds.len(),
+        "outboundsByStatus": by_status,
+        "notifications": world.notifications.len(),
+        "requests": world.journal.count(),
+        "faultsArmed": world.faults.armed(),
+        "tokens": world.oauth.counters(),
+    })
+}
+
+fn move_clock(world: &mut World, told: MoveClock) -> Done {
+    match (told.advance, told.set) {
+        (Some(span), None) => {
+            let ms = span_ms(&span).ok_or_else(|| bad("advance must be seconds or a text such as \"90s\""))?;
+            if world.clock.now().saturating_add(ms) > LAST_MS {
+                return Err(bad("the clock ends with the year 9999"));
+            }
+            world.clock.advance(ms);
+        }
+        (None, Some(text)) => {
+            let at = clock::parse(&text).filter(|at| at.timestamp_millis() <= LAST_MS);
+            let at = at.ok_or_else(|| bad("set must be a date-time before the year 10000"))?;
+            world.clock.set(at).map_err(conflict)?;
+        }
+        _ => return Err(bad("either advance or set is needed")),
+    }
+    Ok(json!({"clock": world.clock.text(world.clock.now())}))
+}
+
+fn describe(world: &World, n: usize) -> Value {
+    let Some(o) = world.outbounds.get(n) else { return Value::Null };
+    let history: Vec<Value> =
+        o.history.iter().map(|(status, at)| json!({"status": status, "at": world.clock.text(*at)})).collect();
+    let notifications: Vec<&str> =
+        o.notifications.iter().filter_map(|x| world.notifications.get(*x)).map(|x| x.id.as_str()).collect();
+    json!({
+        "outboundId": o.id,
+        "merchantOutboundNumber": o.number,
+        "status": o.status,
+        "createdAt": world.clock.text(o.created()),
+        "updatedAt": world.clock.text(o.updated()),
+        "deleted": o.deleted,
+        "history": history,
+        "changes": o.changes.len(),
+        "notifications": notifications,
+    })
+}
+
+fn one(world: &World, n: usize, reached: Value) -> Value {
+    let mut value = describe(world, n);
+    if let Value::Object(members) = &mut value {
+        members.insert("reached".to_owned(), reached);
+    }
+    value
+}
+
+fn outbounds(world: &World, query: &[(String, String)]) -> Value {
+    let (number, prefix) = (field(query, "number"), field(query, "prefix"));
+    let since = field(query, "since").and_then(clock::parse).map_or(i64::MIN, |at| at.timestamp_millis());
+    let fits = |n: &usize| {
+        world.outbounds.get(*n).is_some_and(|o| {
+            number.is_none_or(|x| x == o.number)
+                && prefix.is_none_or(|x| o.number.starts_with(x))
+                && o.created() >= since
+        })
+    };
+    let rows: Vec<Value> = (0..world.outbounds.len()).filter(fits).map(|n| describe(world, n)).collect();
+    json!({"count": rows.len(), "outbounds": rows})
+}
+
+fn bulk(world: &mut World, told: Bulk) -> Done {
+    if told.count > MOST_BULK {
+        return Err(bad(format!("count must be {MOST_BULK} at most")));
+    }
+    let mut statuses = told.statuses.iter();
+    let first = match told.statuses.first().map(String::as_str) {
+        Some(status @ ("Preparation" | "Pending")) => {
+            statuses.next();
+            status
+        }
+        _ => "Pending",
+    };
+    let begin = world.clock.now();
+    let mut names = (None, None);
+    for n in 0..told.count {
+        let number = format!("{}{:06}", told.prefix, told.start.saturating_add(n));
+        if world.numbered(&number).next().is_some() {
+            return Err(conflict(format!("the number {number} exists already")));
+        }
+        let Some(key) = world.make(number.clone(), first) else { break };
+        for status in statuses.clone() {
+            match status.as_str() {
+                "Shipped" => world.house_ship(key, false),
+                "PartiallyShipped" => world.house_ship(key, true),
+                "Canceled" | "PartiallyCanceled" => world.cancel(key, status, "None", None, Actor::House),
+                other => world.set_status(key, other, Actor::House),
+            }
+        }
+        if names.0.is_none() {
+            names.0 = Some(number.clone());
+        }
+        names.1 = Some(number);
+    }
+    let (from, to) = (world.clock.text(begin), world.clock.text(world.clock.now()));
+    Ok(json!({"created": told.count, "first": names.0, "last": names.1, "from": from, "to": to}))
+}
+
+type Overlay = Vec<(String, Option<String>)>;
+
+fn raw_members(body: &[u8]) -> Result<Overlay, (u16, String)> {
+    let text = std::str::from_utf8(body).map_err(bad)?;
+    let members: Members<'_> = serde_json::from_str(text).map_err(bad)?;
+    let literal = |(name, raw): (String, &serde_json::value::RawValue)| {
+        (name, (raw.get() != "null").then(|| raw.get().to_owned()))
+    };
+    Ok(members.0.into_iter().map(literal).collect())
+}
+
+fn merge(overlay: &mut Overlay, members: Overlay) {
+    for (name, value) in members {
+        overlay.retain(|(known, _)| *known != name);
+        overlay.push((name, value));
+    }
+}
+
+fn set_stock(world: &mut World, told: SetStock) -> Done {
+    let level = Decimal::parse(&told.stock_level).ok_or_else(|| bad("stockLevel must be a number in quotes"))?;
+    let product = match (&told.jfsku, &told.merchant_sku) {
+        (Some(jfsku), _) => world.catalog.product(jfsku),
+        (None, Some(sku)) => world.catalog.by_sku(sku),
+        (None, None) => None,
+    };
+    let jfsku = product.map(|p| p.jfsku.clone()).ok_or_else(|| bad("the product is not known"))?;
+    let first = world.catalog.warehouses.first().map(|w| w.id.clone()).unwrap_or_default();
+    let warehouse = told.warehouse_id.unwrap_or(first);
+    if !world.catalog.has_warehouse(&warehouse) {
+        return Err(bad("the warehouse is not known"));
+    }
+    let none = Stock { level: Decimal::ZERO, reserved: Decimal::ZERO };
+    let stock = world.stock.entry((warehouse.clone(), jfsku.clone())).or_insert(none);
+    stock.level = level;
+    Ok(json!({"warehouseId": warehouse, "jfsku": jfsku, "stockLevel": level.to_string(),
+        "stockLevelReserved": stock.reserved.to_string()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Flags;
+
+    fn post(world: &mut World, path: &str, body: &str) -> (u16, Value) {
+        let answer = respond(world, &Method::POST, path, "", body.as_bytes());
+        (answer.status, serde_json::from_str(&answer.body).unwrap())
+    }
+
+    #[test]
+    fn spans() {
+        let ms = |text: &str| span_ms(&serde_json::from_str(text).unwrap());
+        assert_eq!(ms("90"), Some(90_000));
+        assert_eq!(ms("\"90s\""), Some(90_000));
+        assert_eq!(ms("\"1500ms\""), Some(1_500));
+        assert_eq!(ms("\"31m\""), Some(1_860_000));
+        for wrong in ["-1", "\"x\"", "\"5 parsecs\"", "1e300"] {
+            assert_eq!(ms(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bulk_goes_through_statuses() {
+        let mut world = World::new(Flags::for_test());
+        let (status, body) = post(
+            &mut world,
+            "/_simulator/outbounds/bulk",
+            r#"{"count":3,"prefix":"B-","statuses":["Pending","Acknowledged","Shipped"]}"#,
+        );
+        assert_eq!((status, body["created"].as_i64()), (200, Some(3)));
+        assert_eq!(world.notifications.len(), 3);
+        assert_eq!(world.outbounds_by_time.len(), 3, "one entry per object");
+        assert_eq!(post(&mut world, "/_simulator/outbounds/bulk", r#"{"count":1,"prefix":"B-"}"#).0, 409);
+    }
+
+    #[test]
+    fn raw_members_are_served_as_they_are() {
+        let mut world = World::new(Flags::for_test());
+        world.make("A 1".to_owned(), "Pending").unwrap();
+        let (status, _) = post(
+            &mut world,
+            "/_simulator/outbounds/A%201/raw",
+            r#"{"orderValue":1.5000e0,"odd":{"x" : [1.0]},"currency":null,"status":"New \u0041"}"#,
+        );
+        assert_eq!(status, 200);
+        let text = world.outbounds[0].json(crate::catalog::Role::Merchant, "WARE", None, &world.clock).to_string();
+        assert!(text.contains(r#""orderValue":1.5000e0"#) && text.contains(r#""odd":{"x" : [1.0]}"#));
+        assert!(text.contains(r#""status":"New \u0041""#) && !text.contains("currency"));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let mut world = World::new(Flags::for_test());
+        assert_eq!(post(&mut world, "/_simulator/clock", r#"{"advanse":1}"#).0, 400);
+        assert_eq!(post(&mut world, "/_simulator/clock", r#"{"advance":9e15}"#).0, 400);
+        assert_eq!(post(&mut world, "/_simulator/outbounds/none/advance", "{}").0, 404);
+        assert_eq!(post(&mut world, "/_simulator/what", "{}").0, 404);
+        assert_eq!(post(&mut world, "/_simulator/faults", "{").0, 400);
+    }
+}

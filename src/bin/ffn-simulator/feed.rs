@@ -1,0 +1,266 @@
+//! Change feeds: everything that changed in a window of time, in chunks.
+
+use crate::answer::{Answer, Fail, Outcome};
+use crate::catalog::Role;
+use crate::clock;
+use crate::json::{Json, write_text};
+use crate::outbound::{Window, all_own};
+use crate::world::World;
+
+/// What a feed was asked for.
+#[derive(Debug)]
+struct Ask {
+    window: Window,
+    page: usize,
+    own_application: bool,
+    own_user: bool,
+}
+
+fn get<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    query.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+}
+
+fn read(world: &World, query: &[(String, String)]) -> Outcome<Ask> {
+    let time = |name| match get(query, name) {
+        None => Ok(None),
+        Some(text) => match clock::parse(text).and_then(|at| at.timestamp_nanos_opt()) {
+            Some(ns) => Ok(Some(ns)),
+            None => Err(Fail::model(name, format!("{text} is no date-time"))),
+        },
+    };
+    let flag = |name| match get(query, name).map(str::to_ascii_lowercase).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Fail::model(name, "true or false is needed")),
+    };
+    let page = match get(query, "page") {
+        None => 1,
+        Some(text) => match text.parse::<u32>() {
+            Ok(page) if page > 0 => page as usize,
+            _ => return Err(Fail::model("page", "a number from 1 is needed")),
+        },
+    };
+    let now = world.clock.now();
+    let now_ns = now.saturating_mul(1_000_000);
+    let to = time("toDate")?.unwrap_or(now_ns);
+    if to.div_euclid(1_000_000) > now && !world.flags.accept_future_to_date {
+        return Err(Fail::model("toDate", "toDate lies in the future"));
+    }
+    let from = time("fromDate")?.unwrap_or_else(|| now_ns.saturating_sub(86_400_000_000_000));
+    if from > to {
+        return Err(Fail::model("fromDate", "fromDate lies after toDate"));
+    }
+    Ok(Ask {
+        window: Window { from, to, inclusive: world.flags.inclusive_bounds },
+        page,
+        own_application: flag("ignoreOwnApplicationId")?,
+        own_user: flag("ignoreOwnUserId")?,
+    })
+}
+
+/// Lower-case percent escapes, as the real server writes them.
+fn escape(time: &str) -> String {
+    time.replace(':', "%3a").replace('+', "%2b")
+}
+
+/// Picks the chunk, mixes it, and writes the answer.
+fn chunk(
+    world: &mut World,
+    ask: &Ask,
+    path: &str,
+    mut keys: impl Iterator<Item = usize>,
+    row: impl Fn(&World, usize) -> Json,
+) -> Outcome {
+    let size = world.flags.chunk_size;
+    let mut picked: Vec<usize> = keys.by_ref().skip((ask.page - 1).saturating_mul(size)).take(size).collect();
+    let more = keys.next().is_some();
+    world.shuffle.shuffle(&mut picked);
+    let seven = world.flags.seven_decimals;
+    let (from, to) = (clock::format_ns(ask.window.from, seven), clock::format_ns(ask.window.to, seven));
+    let mut out = String::from("{\"from\":");
+    write_text(&from, &mut out);
+    out.push_str(",\"to\":");
+    write_text(&to, &mut out);
+    out.push_str(",\"data\":[");
+    for (i, key) in picked.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        row(world, key).write(&mut out);
+    }
+    out.push_str(if more { "],\"moreDataAvailable\":true" } else { "],\"moreDataAvailable\":false" });
+    if more {
+        let url = format!(
+            "{}{path}?fromDate={}&toDate={}&page={}&ignoreOwnApplicationId={}&ignoreOwnUserId={}",
+            world.flags.next_chunk_host.trim_end_matches('/'),
+            escape(&from),
+            escape(&to),
+            ask.page + 1,
+            ask.own_application,
+            ask.own_user
+        );
+        out.push_str(",\"nextChunkUrl\":");
+        write_text(&url, &mut out);
+    }
+    out.push('}');
+    Ok(Answer::json(200, out))
+}
+
+/// The part of the window that is already visible.
+fn visible(world: &World, window: &Window) -> std::ops::Range<i64> {
+    let Some(range) = window.range() else { return 0..0 };
+    let lag = i64::from(world.flags.commit_lag_ms);
+    if lag == 0 {
+        return range;
+    }
+    let end = range.end.min(world.clock.now().saturating_sub(lag).saturating_add(1));
+    if range.start < end { range.start..end } else { 0..0 }
+}
+
+/// `outbounds/updates`.
+pub(crate) fn outbounds(world: &mut World, role: Role, query: &[(String, String)]) -> Outcome {
+    let ask = read(world, query)?;
+    let path = format!("/api/v1/{}/outbounds/updates", role.name());
+    let range = visible(world, &ask.window);
+    let own = |n: &usize| {
+        let o = world.outbounds.get(*n);
+        !o.is_some_and(|o| all_own(&o.changes, &ask.window, role, ask.own_application, ask.own_user))
+    };
+    let keys: Vec<usize> = world.outbounds_by_time.range(range).map(|(_, n)| *n).filter(own).collect();
+    chunk(world, &ask, &path, keys.into_iter(), |world, n| match world.outbounds.get(n) {
+        Some(o) => o.json(role, world.partner(role), Some(&ask.window), &world.clock),
+        None => Json::Null,
+    })
+}
+
+/// `outbounds/shipping-notifications/updates`.
+pub(crate) fn notifications(world: &mut World, role: Role, query: &[(String, String)]) -> Outcome {
+    let ask = read(world, query)?;
+    let path = format!("/api/v1/{}/outbounds/shipping-notifications/updates", role.name());
+    let range = visible(world, &ask.window);
+    let own = |n: &usize| {
+        let x = world.notifications.get(*n);
+        !x.is_some_and(|x| all_own(&x.changes, &ask.window, role, ask.own_application, ask.own_user))
+    };
+    let keys: Vec<usize> = world.notifications_by_time.range(range).map(|(_, n)| *n).filter(own).collect();
+    chunk(world, &ask, &path, keys.into_iter(), |world, n| match world.notifications.get(n) {
+        Some(x) => x.json(role, world.partner(role), Some(&ask.window), &world.clock),
+        None => Json::Null,
+    })
+}
+
+/// The feed of a resource that never changes here.
+pub(crate) fn fixed(world: &mut World, role: Role, tail: &str, rows: Vec<Json>, query: &[(String, String)]) -> Outcome {
+    let ask = read(world, query)?;
+    let path = format!("/api/v1/{}/{tail}/updates", role.name());
+    let at = clock::parse(&world.catalog.since).map_or(0, |at| at.timestamp_millis());
+    let count = if ask.window.contains(at) { rows.len() } else { 0 };
+    chunk(world, &ask, &path, 0..count, |_, n| rows.get(n).cloned().unwrap_or(Json::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Flags;
+    use serde_json::Value;
+
+    fn world(change: impl Fn(&mut Flags)) -> World {
+        let mut flags = Flags::for_test();
+        flags.chunk_size = 3;
+        flags.clock = clock::parse("2026-01-05T08:00:00Z");
+        change(&mut flags);
+        World::new(flags)
+    }
+
+    fn ask(world: &mut World, query: &str) -> Result<Value, u16> {
+        let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        outbounds(world, Role::Merchant, &query).map(|a| serde_json::from_str(&a.body).unwrap()).map_err(|f| f.status)
+    }
+
+    fn numbers(page: &Value) -> Vec<String> {
+        let mut all: Vec<String> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o["merchantOutboundNumber"].as_str().unwrap().to_owned())
+            .collect();
+        all.sort();
+        all
+    }
+
+    const SPAN: &str = "fromDate=2026-01-05T07:00:00Z&toDate=2026-01-05T09:00:00Z";
+
+    #[test]
+    fn pages_and_the_url_of_the_next() {
+        let mut w = world(|_| ());
+        for n in 0..7 {
+            w.make(format!("N{n}"), "Pending");
+        }
+        w.clock.advance(7_200_000);
+        let first = ask(&mut w, SPAN).unwrap();
+        assert_eq!(numbers(&first), ["N0", "N1", "N2"]);
+        assert_eq!(
+            first["nextChunkUrl"],
+            "https://ffn2.api.jtl-software.com/api/v1/merchant/outbounds/updates?fromDate=2026-01-05T07%3a00%3a00.000%2b00%3a00&toDate=2026-01-05T09%3a00%3a00.000%2b00%3a00&page=2&ignoreOwnApplicationId=false&ignoreOwnUserId=false"
+        );
+        assert_eq!(numbers(&ask(&mut w, &format!("{SPAN}&page=2")).unwrap()), ["N3", "N4", "N5"]);
+        let last = ask(&mut w, &format!("{SPAN}&page=3")).unwrap();
+        assert_eq!(numbers(&last), ["N6"]);
+        assert_eq!(last["moreDataAvailable"], false);
+        assert!(last.get("nextChunkUrl").is_none());
+        assert!(numbers(&ask(&mut w, &format!("{SPAN}&page=99")).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn rows_shift_when_one_leaves_the_window() {
+        let mut w = world(|_| ());
+        for n in 0..5 {
+            w.make(format!("N{n}"), "Pending");
+        }
+        w.clock.advance(7_200_000);
+        assert_eq!(numbers(&ask(&mut w, SPAN).unwrap()), ["N0", "N1", "N2"]);
+        w.set_status(0, "Acknowledged", crate::outbound::Actor::House);
+        assert_eq!(numbers(&ask(&mut w, &format!("{SPAN}&page=2")).unwrap()), ["N4"], "N3 moved to page 1");
+    }
+
+    #[test]
+    fn changes_in_range_are_those_of_the_window() {
+        let mut w = world(|_| ());
+        w.make("N".to_owned(), "Pending");
+        w.clock.advance(3_600_000);
+        w.set_status(0, "Acknowledged", crate::outbound::Actor::House);
+        assert!(
+            numbers(&ask(&mut w, "toDate=2026-01-05T09:00:00.000Z").unwrap()).is_empty(),
+            "it left the older window"
+        );
+        w.clock.advance(1_000);
+        let states = |w: &mut World, query: &str| {
+            let page = ask(w, query).unwrap();
+            let changes = page["data"][0]["modificationInfo"]["changesInRange"].as_array().unwrap().clone();
+            changes.iter().map(|c| c["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(states(&mut w, ""), ["New", "Modified"]);
+        assert_eq!(states(&mut w, "fromDate=2026-01-05T08:30:00Z"), ["Modified"]);
+    }
+
+    #[test]
+    fn the_future_and_bad_dates() {
+        let mut w = world(|_| ());
+        let future = "toDate=2026-01-05T08:30:00Z";
+        assert_eq!(ask(&mut w, future).unwrap_err(), 400);
+        assert!(ask(&mut world(|f| f.accept_future_to_date = true), future).is_ok());
+        assert_eq!(ask(&mut w, "toDate=2026-01-05T07:30:00+00:00").unwrap_err(), 400, "a plus that was not escaped");
+        assert_eq!(ask(&mut w, "page=0").unwrap_err(), 400);
+        assert_eq!(ask(&mut w, "fromDate=2026-01-05T07:30:00Z&toDate=2026-01-05T07:00:00Z").unwrap_err(), 400);
+    }
+
+    #[test]
+    fn late_commits() {
+        let mut w = world(|f| f.commit_lag_ms = 5_000);
+        w.make("N".to_owned(), "Pending");
+        w.clock.advance(1_000);
+        assert!(numbers(&ask(&mut w, "").unwrap()).is_empty());
+        w.clock.advance(5_000);
+        assert_eq!(numbers(&ask(&mut w, "").unwrap()), ["N"]);
+    }
+}
