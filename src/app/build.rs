@@ -1,0 +1,169 @@
+//! Building the bridge: every part from the configuration, without calling anybody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::scrape::Scrape;
+use super::status::Status;
+use crate::broker::{Link, topology};
+use crate::config::{AccountConfig, Config};
+use crate::domain::clock::Clock;
+use crate::events::{KNOWN_TYPES, Progress};
+use crate::ffn::operations::OPERATIONS;
+use crate::ffn::{Auth, Client};
+use crate::metrics::Metrics;
+use crate::schema::result::ErrorCode;
+use crate::store::{self, Sqlite, TokenStore};
+
+/// Why the bridge could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error("the store can't be used")]
+    Store(#[from] store::Error),
+    /// An HTTP client could not be made.
+    #[error("no HTTP client can be made")]
+    Http(#[from] reqwest::Error),
+    /// A fault of this program.
+    #[error("a part of the bridge can't be made: {0}")]
+    Internal(String),
+    /// The admin server's address.
+    #[error("the admin server can't listen on {address}; set http.listen to a free address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What the broker has does not fit.
+    #[error("the broker does not have what the bridge needs:\n{}", .0.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n"))]
+    Topology(Vec<topology::Problem>),
+    /// A task that the bridge can't go on without has ended.
+    #[error("{task} has stopped: {reason}")]
+    Task {
+        /// Which.
+        task: String,
+        /// Why.
+        reason: String,
+    },
+    /// The deadline of a stop has passed.
+    #[error("not everything could be brought to its end in time; it is kept in the journal and in the broker")]
+    Deadline,
+}
+
+/// One account, ready to call.
+#[derive(Clone)]
+pub struct Account {
+    /// Its configuration.
+    pub config: AccountConfig,
+    /// Its tokens.
+    pub auth: Arc<Auth>,
+    /// Its API.
+    pub client: Arc<Client>,
+}
+
+impl Account {
+    /// Makes an account's API client on a token store.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub fn new(config: &AccountConfig, tokens: Arc<dyn TokenStore>, metrics: &Metrics) -> Result<Self, reqwest::Error> {
+        let auth = Arc::new(Auth::new(&config.ffn, tokens, Clock::System, metrics.ffn.clone())?);
+        let client = Arc::new(Client::new(config.ffn.clone(), auth.clone(), metrics.ffn.clone())?);
+        Ok(Self { config: config.clone(), auth, client })
+    }
+}
+
+/// The bridge, built but not running.
+pub struct App {
+    pub(super) config: Config,
+    pub(super) store: Arc<Sqlite>,
+    pub(super) metrics: Metrics,
+    pub(super) progress: Progress,
+    pub(super) accounts: Vec<Account>,
+    /// The connection for publishing; the other is for consuming.
+    pub(super) publishing: Arc<Link>,
+    pub(super) consuming: Arc<Link>,
+    /// Taken when the admin server starts.
+    pub(super) listener: Option<TcpListener>,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Opens the store, makes every account's client and binds the admin server. Calls nobody.
+    ///
+    /// # Errors
+    /// The store, the address, or a fault of this program.
+    pub async fn build(config: Config) -> Result<Self, Error> {
+        let metrics = Metrics::new().map_err(|error| Error::Internal(error.to_string()))?;
+        let store = store::open(&config.store).await?;
+        let accounts: Result<Vec<Account>, reqwest::Error> =
+            config.accounts.iter().map(|account| Account::new(account, store.clone(), &metrics)).collect();
+        let address = config.http.listen;
+        let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+        let link = |name: &str, metrics| Arc::new(Link::new(config.broker.url.clone(), name, metrics));
+        Ok(Self {
+            publishing: link("publisher", Some(metrics.broker.clone())),
+            consuming: link("consumer", None),
+            progress: Progress::default(),
+            accounts: accounts?,
+            config,
+            store,
+            metrics,
+            listener: Some(listener),
+            address,
+        })
+    }
+
+    /// Where the admin server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::new(Status {
+            scrape: Scrape {
+                metrics: self.metrics.clone(),
+                store: self.store.clone(),
+                progress: self.progress.clone(),
+                accounts: self.accounts.clone(),
+                publishing: self.publishing.clone(),
+            },
+            started_at: chrono::Utc::now(),
+        })
+    }
+
+    /// Known label sets start at 0, so that the first increase is one.
+    pub(super) fn start_label_sets(&self) {
+        let Metrics { ffn, events, commands, .. } = &self.metrics;
+        for account in &self.accounts {
+            let name = account.client.account().as_str();
+            for event_type in KNOWN_TYPES {
+                events.published.with_label_values(&[name, event_type]).inc_by(0);
+                events.unroutable.with_label_values(&[name, event_type]).inc_by(0);
+            }
+            for feed in &account.config.events.feeds {
+                for outcome in ["changed", "empty", "failed"] {
+                    events.polls.with_label_values(&[name, feed.as_str(), outcome]).inc_by(0);
+                }
+            }
+            for operation in OPERATIONS.iter().filter(|operation| operation.is_for(account.client.role())) {
+                for outcome in ["succeeded", "failed", "duplicate", "retried"] {
+                    commands.finished.with_label_values(&[name, operation.name, outcome]).inc_by(0);
+                }
+                commands.retries.with_label_values(&[name, operation.name]).inc_by(0);
+            }
+            for code in ErrorCode::ALL {
+                commands.dead_letters.with_label_values(&[name, code.as_str()]).inc_by(0);
+            }
+            for outcome in ["refreshed", "refused", "failed"] {
+                ffn.token_refreshes.with_label_values(&[name, outcome]).inc_by(0);
+            }
+            ffn.login_required.with_label_values(&[name]).set(0);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is computed when it is asked for: lag, backlog and connection, from stored instants, so that
+//! they keep growing while nothing happens.
+
+use std::sync::Arc;
+
+use super::Account;
+use crate::broker::Link;
+use crate::domain::account::AccountName;
+use crate::domain::feed::FeedName;
+use crate::domain::message::Lane;
+use crate::events::{FeedProgress, Progress};
+use crate::metrics::Metrics;
+use crate::store::{self, Backlog, Journal, Sqlite};
+
+/// Where the admin server's answers come from.
+pub(super) struct Scrape {
+    pub(super) metrics: Metrics,
+    pub(super) store: Arc<Sqlite>,
+    pub(super) progress: Progress,
+    pub(super) accounts: Vec<Account>,
+    pub(super) publishing: Arc<Link>,
+}
+
+impl Scrape {
+    /// The metrics as text, with what is computed brought up to now.
+    pub(super) async fn render(&self) -> Result<String, String> {
+        let backlog = self.store.backlog().await.map_err(|error| error.to_string())?;
+        for account in &self.accounts {
+            let name = account.client.account();
+            let rows = rows_of(&backlog, name);
+            self.metrics.events.pending.with_label_values(&[name.as_str()]).set(rows);
+        }
+        for (account, feed, progress) in self.progress.all() {
+            if let Some(lag) = self.lag_seconds(&account, &progress) {
+                self.metrics.events.feed_lag.with_label_values(&[account.as_str(), feed.as_str()]).set(lag);
+            }
+        }
+        self.metrics.broker.connected.set(self.publishing.is_connected().into());
+        self.metrics.render().map_err(|error| error.to_string())
+    }
+
+    /// Every feed of an account.
+    pub(super) fn feeds(&self, account: &AccountName) -> Vec<(FeedName, FeedProgress)> {
+        let feeds = self.progress.all().into_iter();
+        feeds.filter(|(name, ..)| name == account).map(|(_, feed, progress)| (feed, progress)).collect()
+    }
+
+    /// Seconds between FFN's clock and the end of what has been read.
+    pub(super) fn lag_seconds(&self, account: &AccountName, progress: &FeedProgress) -> Option<f64> {
+        let account = self.accounts.iter().find(|other| other.client.account() == account)?;
+        Some((account.client.server_now() - progress.position?).as_seconds_f64().max(0.0))
+    }
+
+    /// What waits for the broker.
+    pub(super) async fn backlog(&self) -> Result<Vec<Backlog>, store::Error> {
+        self.store.backlog().await
+    }
+}
+
+/// Rows of an account's events that wait for the broker.
+pub(super) fn rows_of(backlog: &[Backlog], account: &AccountName) -> i64 {
+    let lane = Lane::Events(account.clone()).key();
+    backlog.iter().find(|backlog| backlog.lane == lane).map_or(0, |backlog| backlog.rows)
+}

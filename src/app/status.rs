@@ -1,0 +1,153 @@
+//! Health and status: what `/readyz` and `/status` say.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::scrape::{Scrape, rows_of};
+use crate::domain::account::Role;
+use crate::domain::feed::FeedName;
+use crate::events::FeedProgress;
+use crate::store::{Journal, TokenStore};
+use crate::telemetry::Chain;
+
+/// Answers questions about the running bridge.
+pub(super) struct Status {
+    pub(super) scrape: Scrape,
+    pub(super) started_at: DateTime<Utc>,
+}
+
+/// One thing that readiness depends on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Check {
+    name: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// `/readyz`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Readiness {
+    pub(super) ready: bool,
+    checks: Vec<Check>,
+}
+
+/// `/status`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    version: &'static str,
+    started_at: DateTime<Utc>,
+    ready: bool,
+    checks: Vec<Check>,
+    accounts: Vec<AccountReport>,
+    /// Results of commands that wait for the broker.
+    pending_results: i64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountReport {
+    name: String,
+    role: Role,
+    login: Login,
+    /// Events that wait for the broker.
+    pending_events: i64,
+    feeds: Vec<FeedReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Login {
+    /// `ok`, `missing` or `required`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token_expires_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obtained_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedReport {
+    name: FeedName,
+    lag_seconds: Option<f64>,
+    #[serde(flatten)]
+    progress: FeedProgress,
+}
+
+impl Status {
+    /// Whether the bridge can do its work: broker, store, and at least one account able to call.
+    pub(super) async fn readiness(&self) -> Readiness {
+        let mut checks = Vec::new();
+        let connected = self.scrape.publishing.is_connected();
+        let reason = (!connected).then(|| "no connection to the broker".to_owned());
+        checks.push(Check { name: "broker", ok: connected, reason });
+        let written = self.scrape.store.probe().await;
+        let reason = written.as_ref().err().map(|error| Chain(error).to_string());
+        checks.push(Check { name: "store", ok: written.is_ok(), reason });
+        let mut reasons = Vec::new();
+        let mut able = false;
+        for account in &self.scrape.accounts {
+            let login = self.login(account).await;
+            able |= login.state == "ok";
+            if let Some(reason) = login.reason {
+                reasons.push(format!("{}: {reason}", account.client.account()));
+            }
+        }
+        let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        checks.push(Check { name: "accounts", ok: able, reason });
+        Readiness { ready: checks.iter().all(|check| check.ok), checks }
+    }
+
+    /// Everything at a glance.
+    pub(super) async fn report(&self) -> Result<Report, String> {
+        let Readiness { ready, checks } = self.readiness().await;
+        let backlog = self.scrape.backlog().await.map_err(|error| Chain(&error).to_string())?;
+        let mut accounts = Vec::new();
+        for account in &self.scrape.accounts {
+            let name = account.client.account();
+            let feeds = self.scrape.feeds(name).into_iter();
+            let report = |(feed, progress): (FeedName, FeedProgress)| FeedReport {
+                name: feed,
+                lag_seconds: self.scrape.lag_seconds(name, &progress),
+                progress,
+            };
+            accounts.push(AccountReport {
+                name: name.to_string(),
+                role: account.client.role(),
+                login: self.login(account).await,
+                pending_events: rows_of(&backlog, name),
+                feeds: feeds.map(report).collect(),
+            });
+        }
+        let pending_results = backlog.iter().find(|it| it.lane == "results").map_or(0, |it| it.rows);
+        let version = env!("CARGO_PKG_VERSION");
+        Ok(Report { version, started_at: self.started_at, ready, checks, accounts, pending_results })
+    }
+
+    async fn login(&self, account: &super::Account) -> Login {
+        let name = account.client.account();
+        let none = |state, reason| Login { state, reason, access_token_expires_at: None, obtained_at: None };
+        match self.scrape.store.login(name).await {
+            Err(error) => none("unknown", Some(Chain(&error).to_string())),
+            Ok(None) => none("missing", Some(format!("no sign-in yet: run `ffn-bridge login {name}`"))),
+            Ok(Some(login)) => {
+                let (state, reason) = match login.login_required {
+                    Some(reason) => ("required", Some(format!("{reason}: run `ffn-bridge login {name}`"))),
+                    None => ("ok", None),
+                };
+                Login {
+                    state,
+                    reason,
+                    access_token_expires_at: login.tokens.access_expires_at,
+                    obtained_at: Some(login.tokens.obtained_at),
+                }
+            }
+        }
+    }
+}

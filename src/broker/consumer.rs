@@ -1,0 +1,231 @@
+//! Consuming: a subscription with a prefetch, and deliveries that are acknowledged last.
+
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel};
+
+use super::publisher::short;
+use super::{Error, Link, answered};
+
+/// RabbitMQ's pseudo-queue for answers without a queue.
+pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+/// A subscription to a queue.
+pub struct Consumer {
+    channel: Channel,
+    stream: lapin::Consumer,
+}
+
+/// A message as it came, until it is acknowledged.
+#[derive(Debug)]
+pub struct Delivery {
+    inner: lapin::message::Delivery,
+}
+
+impl Consumer {
+    /// Subscribes to `queue` with at most `prefetch` unacknowledged deliveries.
+    ///
+    /// # Errors
+    /// No connection, or no such queue.
+    pub async fn subscribe(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Error> {
+        let channel = link.channel().await?;
+        answered("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
+        let stream = consume(&channel, queue, BasicConsumeOptions::default()).await?;
+        Ok(Self { channel, stream })
+    }
+
+    /// Makes a queue of its own that goes with the connection, binds it to `exchange` and takes what
+    /// comes, without acknowledging.
+    ///
+    /// # Errors
+    /// No connection, or no such exchange.
+    pub async fn listen(link: &Link, exchange: &str, bindings: &[String]) -> Result<Self, Error> {
+        let channel = link.channel().await?;
+        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
+        let declared = channel.queue_declare(ShortString::default(), options, FieldTable::default());
+        let queue = answered("make a queue to listen on", declared).await?;
+        for binding in bindings {
+            let (name, options) = (queue.name().clone(), QueueBindOptions::default());
+            let bound = channel.queue_bind(name, exchange.into(), short(binding)?, options, FieldTable::default());
+            answered("bind a queue to the exchange", bound).await?;
+        }
+        Self::consume_unacknowledged(channel, queue.name().as_str()).await
+    }
+
+    /// Takes direct replies to what is published on the same channel, which is given as well.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn replies(link: &Link) -> Result<(Self, Channel), Error> {
+        let channel = link.channel().await?;
+        let consumer = Self::consume_unacknowledged(channel.clone(), DIRECT_REPLY_TO).await?;
+        Ok((consumer, channel))
+    }
+
+    async fn consume_unacknowledged(channel: Channel, queue: &str) -> Result<Self, Error> {
+        let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let stream = consume(&channel, queue, options).await?;
+        Ok(Self { channel, stream })
+    }
+
+    /// The next delivery. An error or `None` (the queue is gone) ends the subscription.
+    pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
+        let delivery = self.stream.next().await?;
+        Some(delivery.map(|inner| Delivery { inner }).map_err(Error::request("deliver")))
+    }
+
+    /// Asks for no more deliveries; those at hand can still be acknowledged.
+    pub async fn cancel(&self) {
+        let options = BasicCancelOptions::default();
+        let canceled = self.channel.basic_cancel(self.stream.tag(), options);
+        if let Err(error) = answered("cancel the subscription", canceled).await {
+            tracing::debug!(%error, "canceling the subscription failed");
+        }
+    }
+
+    /// Gives what was not acknowledged back to the queue.
+    pub async fn close(self) {
+        if let Err(error) = answered("close the channel", self.channel.close(200, "done".into())).await {
+            tracing::debug!(%error, "closing the channel failed");
+        }
+    }
+}
+
+async fn consume(channel: &Channel, queue: &str, options: BasicConsumeOptions) -> Result<lapin::Consumer, Error> {
+    let consuming = channel.basic_consume(queue.into(), ShortString::default(), options, FieldTable::default());
+    answered("let us consume from the queue", consuming).await
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Consumer").finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    /// The routing key it was published with.
+    pub fn routing_key(&self) -> &str {
+        self.inner.routing_key.as_str()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.inner.data
+    }
+
+    /// Whether the broker has delivered it before.
+    pub fn redelivered(&self) -> bool {
+        self.inner.redelivered
+    }
+
+    /// AMQP `message_id`.
+    pub fn message_id(&self) -> Option<&str> {
+        self.inner.properties.message_id().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP `correlation_id`.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.inner.properties.correlation_id().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP `reply_to`.
+    pub fn reply_to(&self) -> Option<&str> {
+        self.inner.properties.reply_to().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP `content_type`.
+    pub fn content_type(&self) -> Option<&str> {
+        self.inner.properties.content_type().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP `type`.
+    pub fn message_type(&self) -> Option<&str> {
+        self.inner.properties.kind().as_ref().map(ShortString::as_str)
+    }
+
+    /// A header, if it is a text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        match self.inner.properties.headers().as_ref()?.inner().get(name)? {
+            AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+            AMQPValue::ShortString(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Acknowledges. `false`: the channel it came on is gone, so the broker will deliver it again.
+    ///
+    /// # Errors
+    /// The channel broke.
+    pub async fn ack(&self) -> Result<bool, Error> {
+        answered("take an acknowledgement", self.inner.acker.ack(BasicAckOptions::default())).await
+    }
+
+    /// Whether it can still be acknowledged; if not, the broker will deliver it again by itself.
+    pub fn is_live(&self) -> bool {
+        self.inner.acker.usable()
+    }
+
+    /// Gives it back to the queue.
+    pub async fn give_back(&self) {
+        let options = BasicNackOptions { requeue: true, ..Default::default() };
+        if let Err(error) = answered("take a delivery back", self.inner.acker.nack(options)).await {
+            tracing::debug!(%error, "giving a delivery back failed");
+        }
+    }
+
+    /// The properties as they came, with headers added, for sending the delivery on.
+    ///
+    /// The broker's own record of dead-lettering is left out, else it takes a retry for an endless
+    /// loop and drops it; so is `expiration`, which would make the copy vanish.
+    pub(super) fn properties_with(&self, headers: &[(&'static str, String)]) -> BasicProperties {
+        let mut table = FieldTable::default();
+        if let Some(came) = self.inner.properties.headers() {
+            for (name, value) in came {
+                let broker_own = name.as_str() == "x-death"
+                    || name.as_str().starts_with("x-first-death-")
+                    || name.as_str().starts_with("x-last-death-")
+                    || name.as_str() == "x-delivery-count";
+                if !broker_own {
+                    table.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        for (name, value) in headers {
+            table.insert((*name).into(), AMQPValue::LongString(value.as_str().into()));
+        }
+        let came = &self.inner.properties;
+        let mut properties = BasicProperties::default().with_headers(table).with_delivery_mode(2);
+        if let Some(value) = came.content_type() {
+            properties = properties.with_content_type(value.clone());
+        }
+        if let Some(value) = came.content_encoding() {
+            properties = properties.with_content_encoding(value.clone());
+        }
+        if let Some(value) = came.priority() {
+            properties = properties.with_priority(*value);
+        }
+        if let Some(value) = came.correlation_id() {
+            properties = properties.with_correlation_id(value.clone());
+        }
+        if let Some(value) = came.reply_to() {
+            properties = properties.with_reply_to(value.clone());
+        }
+        if let Some(value) = came.message_id() {
+            properties = properties.with_message_id(value.clone());
+        }
+        if let Some(value) = came.timestamp() {
+            properties = properties.with_timestamp(*value);
+        }
+        if let Some(value) = came.kind() {
+            properties = properties.with_type(value.clone());
+        }
+        if let Some(value) = came.app_id() {
+            properties = properties.with_app_id(value.clone());
+        }
+        properties
+    }
+}

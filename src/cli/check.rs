@@ -1,0 +1,154 @@
+//! `ffn-bridge check`: reaches everything the bridge needs and says what is wrong and how to mend it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::link;
+use crate::app::Account;
+use crate::broker::topology;
+use crate::config::Config;
+use crate::ffn::{self, Client, users};
+use crate::metrics::Metrics;
+use crate::store::{self, Journal, Sqlite, TokenStore};
+use crate::telemetry::Chain;
+
+/// What was found, line by line.
+struct Findings {
+    failed: bool,
+}
+
+impl Findings {
+    fn good(&mut self, what: &str, detail: &str) -> io::Result<()> {
+        writeln!(io::stdout(), "ok    {what}: {detail}")
+    }
+
+    /// `remedy` is what to do.
+    fn bad(&mut self, what: &str, reason: &str, remedy: &str) -> io::Result<()> {
+        self.failed = true;
+        writeln!(io::stdout(), "FAIL  {what}: {reason}")?;
+        if remedy.is_empty() { Ok(()) } else { writeln!(io::stdout(), "      → {remedy}") }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Prints the configuration first as it counts, each line with where it came from, secrets hidden
+    #[arg(long)]
+    show_config: bool,
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.show_config {
+        writeln!(io::stdout(), "{}", config.redacted().trim_end())?;
+    }
+    let mut findings = Findings { failed: false };
+    let accounts = config.accounts.len();
+    findings.good("configuration", &format!("{accounts} account{}", if accounts == 1 { "" } else { "s" }))?;
+    broker(config, &mut findings).await?;
+    match store::open(&config.store).await {
+        Ok(store) => {
+            match store.probe().await {
+                Ok(()) => findings.good("store", "can be written")?,
+                Err(error) => findings.bad("store", &Chain(&error).to_string(), "is the disk full or read-only?")?,
+            }
+            let metrics = Metrics::new()?;
+            for account in &config.accounts {
+                let account = Account::new(account, store.clone(), &metrics)?;
+                check_account(&account, &store, &mut findings).await?;
+            }
+        }
+        Err(error) => {
+            let remedy = "check store.url, and that the folder exists and can be written by this user";
+            findings.bad("store", &Chain(&error).to_string(), remedy)?;
+        }
+    }
+    Ok(if findings.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn broker(config: &Config, findings: &mut Findings) -> io::Result<()> {
+    let link = link(config, "check");
+    match topology::inspect(&link, &config.broker).await {
+        Ok(topology::Inspection { missing, problems }) => {
+            for problem in &problems {
+                findings.bad("broker", &format!("{}: {}", problem.what, problem.reason), &problem.remedy)?;
+            }
+            if problems.is_empty() && missing.is_empty() {
+                findings.good("broker", "connected; exchanges and queues are as they should be")?;
+            } else if problems.is_empty() {
+                let count = missing.len();
+                findings.good("broker", &format!("connected; {count} exchanges and queues will be made at start"))?;
+            }
+        }
+        Err(error) => {
+            let remedy = error.hint().unwrap_or_default();
+            findings.bad("broker", &error.to_string(), remedy)?;
+        }
+    }
+    link.close().await;
+    Ok(())
+}
+
+async fn check_account(account: &Account, store: &Arc<Sqlite>, findings: &mut Findings) -> anyhow::Result<()> {
+    let name = account.client.account();
+    let what = format!("account {name}");
+    match store.login(name).await {
+        Ok(None) => {
+            findings.bad(&what, "nobody has signed in yet", &format!("run `ffn-bridge login {name}`"))?;
+            return Ok(());
+        }
+        Ok(Some(_)) => {}
+        Err(error) => {
+            findings.bad(&what, &Chain(&error).to_string(), "")?;
+            return Ok(());
+        }
+    }
+    match sign_in_and_call(account).await {
+        Ok(user) => {
+            findings.good(&what, &format!("signed in as {user}; tokens and API work"))?;
+        }
+        Err(error) => {
+            let remedy = remedy(&error, &account.client, account);
+            findings.bad(&what, &Chain(&error).to_string(), &remedy)?;
+        }
+    }
+    Ok(())
+}
+
+/// Renews the tokens, which proves client secret and refresh token, and calls the API with the new ones.
+async fn sign_in_and_call(account: &Account) -> Result<String, ffn::Error> {
+    let no_token = |source| ffn::Error::NoToken { operation: "users.current", source };
+    let token = account.auth.access_token().await.map_err(no_token)?;
+    account.auth.rejected(&token).await.map_err(no_token)?;
+    users::current_user(&account.client).await
+}
+
+fn remedy(error: &ffn::Error, client: &Client, account: &Account) -> String {
+    let name = client.account();
+    let config = &account.config.ffn;
+    match error {
+        ffn::Error::NoToken { source: ffn::auth::Error::ClientRefused { .. }, .. } => {
+            format!("check client_id and client_secret of account {name}; the refresh token was not spent")
+        }
+        ffn::Error::NoToken { source: ffn::auth::Error::NeedsLogin { .. }, .. } => {
+            format!("run `ffn-bridge login {name}`: a person has to sign in again")
+        }
+        ffn::Error::NoToken { source: ffn::auth::Error::Temporary { .. }, .. } => {
+            format!("is {} reachable from here? The tokens are kept; try again", config.token_url)
+        }
+        ffn::Error::NotSent { .. } | ffn::Error::NoAnswer { .. } => {
+            format!("is {} reachable from here, and is base_url right?", config.base_url)
+        }
+        ffn::Error::Refused(refusal) if refusal.status.as_u16() == 404 => {
+            "sign in to the fulfillment portal once with this JTL account, so that FFN knows it, and check base_url"
+                .to_owned()
+        }
+        ffn::Error::Refused(refusal) if refusal.status.as_u16() == 403 => {
+            format!(
+                "the sign-in lacks a scope for role {}: run `ffn-bridge login {name}` and allow all it asks for",
+                config.role
+            )
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,39 @@
+//! `ffn-bridge schema [TYPE]`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::schema::{catalog, document, resolve, write_all};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// An event's or result's type (`ffn.outbound.shipped.v1`) or a command (`outbound.create`); without it, all are listed
+    #[arg(value_name = "TYPE")]
+    name: Option<String>,
+    /// Writes every schema to its file below this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    write: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut output = io::stdout().lock();
+    if let Some(folder) = &arguments.write {
+        for path in write_all(folder)? {
+            writeln!(output, "{}", path.display())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(name) = &arguments.name else {
+        for document in catalog() {
+            writeln!(output, "{}", document.name)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(document) = document(name).or_else(|| resolve(name)) else {
+        super::complain(&format!("ffn-bridge: there is no schema {name:?}; `ffn-bridge schema` lists all"));
+        return Ok(ExitCode::from(2));
+    };
+    write!(output, "{}", document.text())?;
+    Ok(ExitCode::SUCCESS)
+}

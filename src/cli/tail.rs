@@ -1,0 +1,116 @@
+//! `ffn-bridge tail [BINDING…]`: events as they arrive, one line each.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{complain, explained, link};
+use crate::app::Signals;
+use crate::broker::{Consumer, Delivery};
+use crate::config::Config;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Which events, as a topic pattern: `acme.outbound.*`, `*.shipment.#` [default: #]
+    #[arg(value_name = "BINDING", default_value = "#", hide_default_value = true)]
+    bindings: Vec<String>,
+    /// Prints each message's body as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Ends after so many events
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let link = link(config, "tail");
+    let exchange = &config.broker.events_exchange;
+    let mut shown = 0;
+    // The first connection has to stand; later ones may take their time.
+    let mut consumer = Consumer::listen(&link, exchange, &arguments.bindings).await.map_err(explained)?;
+    complain(&format!("listening for {} on {exchange}; Ctrl-C ends it", arguments.bindings.join(", ")));
+    while arguments.count.is_none_or(|count| shown < count) {
+        let delivery = tokio::select! {
+            () = signals.recv() => break,
+            delivery = consumer.next() => delivery,
+        };
+        if let Some(Ok(delivery)) = delivery {
+            show(&delivery, arguments.json)?;
+            shown += 1;
+            continue;
+        }
+        complain("the connection to the broker is gone; events that come meanwhile are not shown");
+        consumer = tokio::select! {
+            () = signals.recv() => break,
+            consumer = listen_again(config, arguments, &link) => consumer,
+        };
+        complain("connected again");
+    }
+    link.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn listen_again(config: &Config, arguments: &Arguments, link: &crate::broker::Link) -> Consumer {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Ok(consumer) = Consumer::listen(link, &config.broker.events_exchange, &arguments.bindings).await {
+            return consumer;
+        }
+    }
+}
+
+fn show(delivery: &Delivery, json: bool) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if json {
+        // A body from elsewhere may hold line breaks; JSON allows none within strings.
+        let line: Vec<u8> = delivery.body().iter().copied().filter(|byte| *byte != b'\n' && *byte != b'\r').collect();
+        output.write_all(&line)?;
+        writeln!(output)?;
+    } else {
+        writeln!(output, "{}", line(delivery, output.is_terminal()))?;
+    }
+    output.flush()
+}
+
+/// An event in one line: time, key, whose, and what is worth knowing.
+fn line(delivery: &Delivery, color: bool) -> String {
+    let body: Value = serde_json::from_slice(delivery.body()).unwrap_or(Value::Null);
+    // In binary mode the body is `data` alone, and the time is a header.
+    let data = body.get("data").filter(|_| body.get("specversion").is_some()).unwrap_or(&body);
+    let text = |name: &str| data.get(name).and_then(Value::as_str);
+    let time = delivery.header("cloudEvents_time").unwrap_or_default();
+    let clock = clean(time.get(11..19).unwrap_or("--:--:--"));
+    let key = format!("{:<32}", clean(delivery.routing_key()));
+    let key = if color { format!("\u{1b}[1m{key}\u{1b}[0m") } else { key };
+    let id = text("outboundId").unwrap_or_default();
+    let mut words = vec![clean(text("merchantOutboundNumber").unwrap_or(id))];
+    match (text("previousStatus"), text("status")) {
+        (Some(before), Some(now)) => words.push(clean(&format!("{before} → {now}"))),
+        (None, Some(now)) => words.push(clean(now)),
+        _ => {}
+    }
+    let list = |name: &str| {
+        let items = data.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        clean(&items.collect::<Vec<_>>().join(", "))
+    };
+    if data.get("trackingIds").is_some() {
+        words.push(format!("{} {}", clean(text("carrier").unwrap_or("carrier unknown")), list("trackingIds")));
+        words.push(list("trackingUrls"));
+    }
+    if data.get("changed").is_some() {
+        words.push(format!("changed: {}", list("changed")));
+    }
+    if data.get("inferred").and_then(Value::as_bool) == Some(true) {
+        words.push("(between two polls)".to_owned());
+    }
+    words.retain(|word| !word.trim().is_empty());
+    format!("{clock}  {key}  {}", words.join("  "))
+}
+
+/// Text from outside without what a terminal would act on.
+fn clean(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}

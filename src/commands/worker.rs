@@ -1,0 +1,454 @@
+//! What happens to one delivery, from inbox to acknowledgement. Second step of a command's way.
+//!
+//! 1. validate, and write the inbox row: before any call, durably;
+//! 2. execute: see [`super::executor`];
+//! 3. record the outcome and the result's messages in one transaction;
+//! 4. set a failed command aside in the dead-letter queue, or a postponed one in a waiting queue, confirmed;
+//! 5. acknowledge, last.
+//!
+//! A crash between any two steps leads back to step 1 with what was recorded, and from there to the
+//! step that is missing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::BackoffBuilder;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::decode::{COMMAND_ID_HEADER, Command, Envelope, LAST_FAILED_HEADER, Refusal};
+use super::executor::{Executor, Outcome};
+use super::lanes::LaneKey;
+use super::reply::{Ending, Reply};
+use crate::broker::{self, Delivery, Forward, Publisher, RETRY, topology};
+use crate::domain::account::AccountName;
+use crate::domain::message::{Draft, rfc3339};
+use crate::ffn::Client;
+use crate::ffn::fields::Fields;
+use crate::ffn::operations::Operation;
+use crate::metrics::CommandMetrics;
+use crate::schema::CommandValidator;
+use crate::schema::result::{CommandError, ErrorCode, FieldError, ResultSucceeded};
+use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, Setback, Store};
+use crate::telemetry::Chain;
+
+/// How long a waiting command holds back others of its key beyond its wait, before it counts as lost.
+const HOLD_GRACE: TimeDelta = TimeDelta::minutes(10);
+/// Longest text in a header.
+const HEADER_LIMIT: usize = 1000;
+
+/// Everything that executing commands takes.
+pub struct Worker {
+    /// The accounts' APIs.
+    pub clients: HashMap<AccountName, Arc<Client>>,
+    /// Inbox and journal.
+    pub store: Arc<dyn Store>,
+    /// Checks bodies.
+    pub validator: CommandValidator,
+    /// Makes results.
+    pub reply: Reply,
+    /// Sends deliveries on to the waiting and dead-letter queues.
+    pub publisher: Mutex<Publisher>,
+    /// The broker's names.
+    pub broker: broker::Config,
+    /// Tries and pauses.
+    pub config: Config,
+    /// Counted.
+    pub metrics: CommandMetrics,
+    /// Ends waits that would hold up a stop.
+    pub abort: CancellationToken,
+}
+
+/// Why a delivery was not brought to its end; the broker will deliver it again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error("the command log can't be used")]
+    Store(#[from] store::Error),
+    /// A result that can't be written.
+    #[error("the result can't be written")]
+    Result(#[from] serde_json::Error),
+    /// The bridge stops.
+    #[error("the bridge stops before the broker has taken the command back")]
+    Aborted,
+}
+
+/// A decoded delivery on its way.
+pub struct Job {
+    /// As it came.
+    pub delivery: Delivery,
+    /// As it was read.
+    pub command: Result<Command, Box<Refusal>>,
+    /// When it came.
+    pub arrived: Instant,
+}
+
+/// A command of a known account and name, validated.
+struct Accepted<'a> {
+    command: &'a Command,
+    client: &'a Client,
+    operation: &'static Operation,
+    fields: Fields,
+    key: CommandKey,
+    ordering_key: String,
+}
+
+impl Job {
+    /// What keeps it in order, and the id that keeps repetitions apart.
+    pub fn lane(&self) -> (LaneKey, String) {
+        let envelope = self.envelope();
+        let key = match &self.command {
+            Ok(command) => ordering_key(command),
+            Err(_) => envelope.id.clone(),
+        };
+        ((envelope.account.clone(), key), format!("{}/{}", envelope.account, envelope.id))
+    }
+
+    fn envelope(&self) -> &Envelope {
+        match &self.command {
+            Ok(command) => &command.envelope,
+            Err(refusal) => &refusal.envelope,
+        }
+    }
+}
+
+/// The publisher's ordering key, or the entity that the command names, or else the command itself.
+fn ordering_key(command: &Command) -> String {
+    let entity = || {
+        let operation = Operation::named(&command.envelope.command)?;
+        let fields: Fields = serde_json::from_str(command.body.get()).ok()?;
+        let name = operation.entity_key(&fields)?;
+        let (resource, _) = command.envelope.command.split_once('.')?;
+        Some(format!("{resource}:{name}"))
+    };
+    command.ordering_key.clone().or_else(entity).unwrap_or_else(|| command.envelope.id.clone())
+}
+
+impl Worker {
+    /// Brings a delivery to its end and acknowledges it.
+    ///
+    /// # Errors
+    /// It is not acknowledged; the broker will deliver it again.
+    pub async fn handle(&self, job: &Job) -> Result<(), Error> {
+        let settled = match self.accept(job) {
+            Ok(accepted) => self.process(job, &accepted).await,
+            Err(refusal) => self.refuse(job, *refusal).await,
+        };
+        settled?;
+        match job.delivery.ack().await {
+            Ok(true) => {}
+            // It will come again and be answered from the record.
+            Ok(false) => tracing::debug!(command.id = job.envelope().id, "the channel of the delivery is gone"),
+            Err(error) => tracing::debug!(command.id = job.envelope().id, %error, "acknowledging failed"),
+        }
+        Ok(())
+    }
+
+    /// Checks what can be checked without calling anybody.
+    fn accept<'a>(&'a self, job: &'a Job) -> Result<Accepted<'a>, Box<Refusal>> {
+        let command = match &job.command {
+            Ok(command) => command,
+            Err(refusal) => {
+                let Refusal { envelope, error } = &**refusal;
+                return Err(Box::new(Refusal { envelope: envelope.clone(), error: error.clone() }));
+            }
+        };
+        let envelope = &command.envelope;
+        let refuse = |code, message: String, fields: Vec<FieldError>| {
+            let error =
+                CommandError { code, message, retryable: false, http_status: None, ffn_error_code: None, fields };
+            Box::new(Refusal { envelope: envelope.clone(), error })
+        };
+        let account = envelope.account.parse::<AccountName>().ok();
+        let Some((account, client)) = account.and_then(|name| self.clients.get_key_value(&name)) else {
+            let known: Vec<&str> = self.clients.keys().map(AccountName::as_str).collect();
+            let message = format!(
+                "the routing key {:?} names no account of this bridge; there is {}",
+                shorten(&envelope.routing_key),
+                known.join(", ")
+            );
+            return Err(refuse(ErrorCode::UnknownAccount, message, Vec::new()));
+        };
+        let operation = Operation::named(&envelope.command).filter(|operation| operation.is_for(client.role()));
+        let Some(operation) = operation else {
+            let message = format!(
+                "a {} account has no command {:?}; there is {}",
+                client.role(),
+                shorten(&envelope.command),
+                self.validator.commands().collect::<Vec<_>>().join(", ")
+            );
+            return Err(refuse(ErrorCode::UnknownCommand, message, Vec::new()));
+        };
+        let body = command.body.get().as_bytes();
+        if let Some(Err(fields)) = self.validator.validate(operation.name, body) {
+            let faults: Vec<String> = fields.iter().take(3).map(ToString::to_string).collect();
+            let more = if fields.len() > 3 { format!(" and {} more", fields.len() - 3) } else { String::new() };
+            let message = format!("the command is not valid: {}{more}", faults.join("; "));
+            return Err(refuse(ErrorCode::InvalidCommand, message, fields));
+        }
+        let fields: Fields = serde_json::from_str(command.body.get()).map_err(|error| {
+            refuse(ErrorCode::InvalidCommand, format!("the command can't be read: {error}"), Vec::new())
+        })?;
+        let key = CommandKey { account: account.clone(), id: envelope.id.clone() };
+        Ok(Accepted { command, client, operation, fields, key, ordering_key: ordering_key(command) })
+    }
+
+    async fn process(&self, job: &Job, accepted: &Accepted<'_>) -> Result<(), Error> {
+        let Accepted { command, client, operation, key, .. } = accepted;
+        let arrival = Arrival {
+            key: key.clone(),
+            routing_key: command.envelope.routing_key.clone(),
+            digest: command.digest.clone(),
+            ordering_key: accepted.ordering_key.clone(),
+            put_back: command.envelope.put_back,
+        };
+        let (attempt, in_doubt, first_failed_at) = match self.store.begin(arrival).await? {
+            Begin::Execute { attempt, in_doubt, first_failed_at } => (attempt, in_doubt, first_failed_at),
+            Begin::Finished(finished) => return self.answer_again(job, accepted, *finished).await,
+            Begin::Conflict => return self.refuse(job, conflict(&command.envelope)).await,
+            Begin::Behind => return self.postpone(job, accepted, Setback::Behind, None, None).await,
+        };
+        // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
+        let in_doubt = in_doubt || (command.envelope.redelivered && !command.envelope.has_own_id);
+        if attempt > 1 {
+            self.metrics.retries.with_label_values(&[key.account.as_str(), operation.name]).inc();
+        }
+        let executor = Executor { client, config: &self.config, traceparent: command.envelope.traceparent.as_deref() };
+        match executor.execute(operation, &accepted.fields, in_doubt).await {
+            Outcome::Done { subject, reconciled, response } => {
+                let result = ResultSucceeded {
+                    command_id: key.id.clone(),
+                    command: operation.name.to_owned(),
+                    attempts: attempt,
+                    reconciled,
+                    response,
+                };
+                self.finish(job, accepted, attempt, first_failed_at, Ending::Succeeded { subject, result }).await
+            }
+            Outcome::Failed { error, reconciled } => {
+                let ending = Ending::failed(&command.envelope, attempt, reconciled, error);
+                self.finish(job, accepted, attempt, first_failed_at, ending).await
+            }
+            Outcome::Later { setback, error, .. }
+                if matches!(setback, Setback::InDoubt | Setback::NoEffect) && attempt >= self.config.max_attempts =>
+            {
+                let ending = Ending::failed(&command.envelope, attempt, false, exhausted(setback, attempt, error));
+                self.finish(job, accepted, attempt, first_failed_at, ending).await
+            }
+            Outcome::Later { setback, after, error } => {
+                tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits for its next attempt");
+                self.postpone(job, accepted, setback, after, first_failed_at).await
+            }
+        }
+    }
+
+    /// Records how a command ended, with its result, and sets it aside if it failed.
+    async fn finish(
+        &self,
+        job: &Job,
+        accepted: &Accepted<'_>,
+        attempts: u32,
+        first_failed_at: Option<DateTime<Utc>>,
+        ending: Ending,
+    ) -> Result<(), Error> {
+        let envelope = &accepted.command.envelope;
+        // A command that was put back has a result of its own beside the one it had before.
+        let distinct = envelope.put_back.map(rfc3339).unwrap_or_default();
+        let event = self.reply.event(envelope, Some(accepted.client.role()), &ending, &distinct)?;
+        let drafts = self.reply.drafts(envelope, &event);
+        let error = ending.error().map(|error| (error.code.as_str().to_owned(), error.message.clone()));
+        let finished = Finished { event, error, attempts, first_failed_at, set_aside: false };
+        self.store.finish(&accepted.key, finished.clone(), drafts).await?;
+        let outcome = if finished.error.is_none() { "succeeded" } else { "failed" };
+        self.count(job, accepted.operation.name, outcome);
+        tracing::info!(
+            account = %accepted.key.account,
+            command = accepted.operation.name,
+            command.id = accepted.key.id,
+            attempts,
+            error = ending.error().map(|error| error.code.as_str()),
+            "the command {outcome}"
+        );
+        self.set_aside(job, &accepted.key, &finished).await
+    }
+
+    /// Answers a repetition from the record, and makes up for what a crash left undone.
+    async fn answer_again(&self, job: &Job, accepted: &Accepted<'_>, finished: Finished) -> Result<(), Error> {
+        tracing::info!(account = %accepted.key.account, command.id = accepted.key.id, "the command was finished before; it is answered from the record");
+        self.publish(self.reply.drafts(&accepted.command.envelope, &finished.event)).await?;
+        self.count(job, accepted.operation.name, "duplicate");
+        self.set_aside(job, &accepted.key, &finished).await
+    }
+
+    /// Sends a failed command to the dead-letter queue, once.
+    async fn set_aside(&self, job: &Job, key: &CommandKey, finished: &Finished) -> Result<(), Error> {
+        let Some((code, message)) = &finished.error else { return Ok(()) };
+        if finished.set_aside {
+            return Ok(());
+        }
+        let failed_at = finished.event.time;
+        self.dead_letter(job, code, message, finished.attempts, finished.first_failed_at, failed_at).await?;
+        self.store.set_aside(key).await?;
+        Ok(())
+    }
+
+    /// Answers what is no command of this bridge and sets it aside.
+    async fn refuse(&self, job: &Job, refusal: Refusal) -> Result<(), Error> {
+        let Refusal { envelope, error } = refusal;
+        tracing::warn!(key = shorten(&envelope.routing_key), command.id = envelope.id, code = %error.code, error = error.message, "a command is refused");
+        let ending = Ending::failed(&envelope, 0, false, error.clone());
+        let role = envelope.account.parse().ok().and_then(|name| self.clients.get(&name)).map(|client| client.role());
+        let distinct = format!("{}{}", error.code, job.command.as_ref().map_or("", |command| &command.digest));
+        let event = self.reply.event(&envelope, role, &ending, &distinct)?;
+        self.publish(self.reply.drafts(&envelope, &event)).await?;
+        let name = Operation::named(&envelope.command).map_or("unknown", |operation| operation.name);
+        self.count(job, name, "failed");
+        self.dead_letter(job, error.code.as_str(), &error.message, 0, None, event.time).await
+    }
+
+    async fn publish(&self, drafts: Vec<Draft>) -> Result<(), Error> {
+        self.store.append(Append { drafts, ..Append::default() }).await?;
+        Ok(())
+    }
+
+    async fn dead_letter(
+        &self,
+        job: &Job,
+        code: &str,
+        message: &str,
+        attempts: u32,
+        first_failed_at: Option<DateTime<Utc>>,
+        failed_at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let headers = vec![
+            ("ffn-error-code", code.to_owned()),
+            ("ffn-error-message", message.chars().take(HEADER_LIMIT).collect()),
+            ("ffn-attempts", attempts.to_string()),
+            ("ffn-first-failed-at", rfc3339(first_failed_at.unwrap_or(failed_at))),
+            (LAST_FAILED_HEADER, rfc3339(failed_at)),
+        ];
+        self.forward(job, topology::dead_letter_exchange(&self.broker), headers).await?;
+        let account = self.account_label(job.envelope());
+        self.metrics.dead_letters.with_label_values(&[account, code]).inc();
+        Ok(())
+    }
+
+    /// Sends a command to the waiting queue that fits how long it has been failing.
+    async fn postpone(
+        &self,
+        job: &Job,
+        accepted: &Accepted<'_>,
+        setback: Setback,
+        after: Option<Duration>,
+        first_failed_at: Option<DateTime<Utc>>,
+    ) -> Result<(), Error> {
+        let step = wait_step(&self.broker.retry_steps, after, first_failed_at, Utc::now());
+        let hold_until = Utc::now() + TimeDelta::from_std(step).unwrap_or(TimeDelta::zero()) + HOLD_GRACE;
+        self.store.wait(&accepted.key, setback, hold_until).await?;
+        let mut headers = Vec::new();
+        if !accepted.command.envelope.has_own_id {
+            headers.push((COMMAND_ID_HEADER, accepted.key.id.clone()));
+        }
+        self.forward(job, &topology::wait_exchange(&self.broker, step), headers).await?;
+        self.count(job, accepted.operation.name, "retried");
+        Ok(())
+    }
+
+    /// Sends a delivery on, again and again until the broker has it. If the delivery's own channel is
+    /// gone there is no need: the broker has kept it.
+    async fn forward(&self, job: &Job, exchange: &str, headers: Vec<(&'static str, String)>) -> Result<(), Error> {
+        let mut backoff = RETRY.build();
+        loop {
+            let forward = Forward { exchange, headers: headers.clone() };
+            let Err(error) = self.publisher.lock().await.forward(&job.delivery, forward).await else { return Ok(()) };
+            tracing::warn!(command.id = job.envelope().id, exchange, error = %Chain(&error), "the command can't be sent on; trying again");
+            if !job.delivery.is_live() {
+                return Err(Error::Aborted);
+            }
+            tokio::select! {
+                () = self.abort.cancelled() => return Err(Error::Aborted),
+                () = tokio::time::sleep(backoff.next().unwrap_or(Duration::from_secs(15))) => {}
+            }
+        }
+    }
+
+    /// Labels come from closed sets: an account that is not configured is `unknown`.
+    fn account_label<'a>(&self, envelope: &'a Envelope) -> &'a str {
+        let known = envelope.account.parse().is_ok_and(|name: AccountName| self.clients.contains_key(&name));
+        if known { &envelope.account } else { "unknown" }
+    }
+
+    fn count(&self, job: &Job, command: &str, outcome: &str) {
+        let account = self.account_label(job.envelope());
+        self.metrics.finished.with_label_values(&[account, command, outcome]).inc();
+        if outcome != "retried" {
+            self.metrics.duration.with_label_values(&[command]).observe(job.arrived.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn conflict(envelope: &Envelope) -> Refusal {
+    let error = CommandError {
+        code: ErrorCode::Conflict,
+        message: "another command was sent with the same message_id; a new command needs a new one".to_owned(),
+        retryable: false,
+        http_status: None,
+        ffn_error_code: None,
+        fields: Vec::new(),
+    };
+    Refusal { envelope: envelope.clone(), error }
+}
+
+/// The end of a command that has used up its attempts.
+fn exhausted(setback: Setback, attempts: u32, last: CommandError) -> CommandError {
+    let (code, what) = match setback {
+        Setback::InDoubt => (ErrorCode::OutcomeUnknown, "whether FFN carried it out could not be found out"),
+        Setback::NoEffect | Setback::Away | Setback::NotTried | Setback::Behind => {
+            (ErrorCode::RetriesExhausted, "it did not succeed")
+        }
+    };
+    CommandError { code, message: format!("{what} in {attempts} attempts; the last: {}", last.message), ..last }
+}
+
+/// The step of the ladder to wait on: what FFN asked for, or else the longest step that is not longer
+/// than the command has been failing already, so that waits grow with the trouble.
+fn wait_step(
+    steps: &[Duration],
+    after: Option<Duration>,
+    first_failed_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Duration {
+    let first = steps.first().copied().unwrap_or_default();
+    let failing = first_failed_at.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+    match after {
+        Some(after) => steps.iter().copied().find(|step| *step >= after).or(steps.last().copied()),
+        None => steps.iter().copied().rfind(|step| *step <= failing),
+    }
+    .unwrap_or(first)
+}
+
+/// A publisher's text, short enough for a log or a message.
+fn shorten(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_with_the_trouble_and_respect_what_ffn_asks_for() {
+        let steps = [10, 60, 600].map(Duration::from_secs);
+        let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+        let failing = |seconds| Some(now - TimeDelta::seconds(seconds));
+        assert_eq!(wait_step(&steps, None, None, now), steps[0]);
+        assert_eq!(wait_step(&steps, None, failing(59), now), steps[0]);
+        assert_eq!(wait_step(&steps, None, failing(60), now), steps[1]);
+        assert_eq!(wait_step(&steps, None, failing(100_000), now), steps[2]);
+        assert_eq!(wait_step(&steps, Some(Duration::from_secs(30)), failing(1), now), steps[1]);
+        assert_eq!(wait_step(&steps, Some(Duration::from_secs(7200)), None, now), steps[2]);
+    }
+}

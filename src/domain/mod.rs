@@ -1,0 +1,8 @@
+//! The vocabulary: pure types and rules, without tokio, SQL, HTTP or AMQP.
+
+pub mod account;
+pub mod clock;
+pub mod entity;
+pub mod feed;
+pub mod message;
+pub mod token;

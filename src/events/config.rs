@@ -1,0 +1,31 @@
+//! What an account's feeds are read with.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::feed::FeedName;
+
+/// How one account's feeds are read.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The feeds to follow.
+    pub feeds: Vec<FeedName>,
+    /// Time between two polls of a feed.
+    pub poll_interval: Duration,
+    /// How far each window reaches back before the checkpoint.
+    pub overlap: Duration,
+    /// How far a window's end stays behind the server's clock.
+    pub safety_lag: Duration,
+    /// Where reading begins when nothing was read before.
+    pub start: Start,
+}
+
+/// Where a feed begins at its very first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the first start: what happened before is not told.
+    Now,
+    /// At an instant in the past.
+    At(DateTime<Utc>),
+}

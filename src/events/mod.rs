@@ -1,0 +1,50 @@
+//! Flow 1: from a change at FFN to a message on the broker, each told once by id, none left out.
+//!
+//! ```text
+//! FFN feed ─► poller ─► normalizer ─► journal ─► relay ─► ffn.events
+//!               ▲  ▲        │            │         │
+//!    checkpoint ┘  └ known ◄┴────────────┘         └─► confirmed position
+//! ```
+//!
+//! Who does what: [`Poller`] reads one feed of one account, window after window, each to its last page;
+//! [`normalizer`] compares an item with what is known of its entity and derives the events, by rules
+//! without I/O; the journal ([`Journal`](crate::store::Journal)) takes a page's events and what is now
+//! known in one transaction; [`Relay`] publishes one lane of the journal in order, here the events of an
+//! account, and the results of commands in a lane of their own; [`Progress`] is how far each feed is.
+//!
+//! What is recorded, and who sets it: a feed's checkpoint (poller, after the last page of a window, when
+//! all before it is in the journal); an entity's memory (poller, with its events); a lane's confirmed
+//! position (relay, when the broker has confirmed a whole burst). A crash between any two of these
+//! leads to reading or publishing the same again, and ids see to it that it is the same.
+//!
+//! What is guaranteed: a change that a feed shows becomes an event; one that came and went between two
+//! polls as well, with its own time; the same change has the same id for ever; a lane is published in
+//! order and at least once. What can't be told as an event is parked, not dropped.
+
+pub mod config;
+pub mod normalizer;
+mod poller;
+mod progress;
+mod relay;
+
+pub use config::Config;
+pub use poller::Poller;
+pub use progress::{FeedProgress, Progress};
+pub use relay::Relay;
+
+/// Every type of event that the bridge knows by name.
+pub const KNOWN_TYPES: [&str; 13] = [
+    "ffn.outbound.created.v1",
+    "ffn.outbound.pending.v1",
+    "ffn.outbound.acknowledged.v1",
+    "ffn.outbound.pickprocess.v1",
+    "ffn.outbound.locked.v1",
+    "ffn.outbound.partially-shipped.v1",
+    "ffn.outbound.shipped.v1",
+    "ffn.outbound.partially-canceled.v1",
+    "ffn.outbound.canceled.v1",
+    "ffn.outbound.updated.v1",
+    "ffn.outbound.deleted.v1",
+    "ffn.shipment.dispatched.v1",
+    "ffn.shipment.updated.v1",
+];

@@ -1,0 +1,208 @@
+//! The one way to the API: sends a call with a token, within the account's budget, and sorts the answer.
+//!
+//! Feeds, operations and look-ups are built on [`Client::call`]. The guarantees: a 401 leads to one better
+//! token and one repetition, a 403 or 404 to none (contract 2.4); the host is the configured one and
+//! redirects are off, so the bearer token goes nowhere else (contract 1); a body larger than
+//! [`BODY_LIMIT`] is never read to its end; every answer teaches the server's clock (contract 7.6, rule 2).
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{HeaderName, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Config;
+use super::auth::Auth;
+use super::error::Error;
+use super::gate::Gate;
+use super::refusal::Refusal;
+use super::request::{Answer, Request, retry_after, server_time};
+use crate::domain::account::{AccountName, Role};
+use crate::metrics::FfnMetrics;
+
+/// The largest body that is read, in bytes after decompression.
+pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The API as one account sees it.
+pub struct Client {
+    config: Config,
+    auth: Arc<Auth>,
+    metrics: FfnMetrics,
+    http: reqwest::Client,
+    gate: Gate,
+    /// Milliseconds the server's clock is ahead of ours.
+    skew: AtomicI64,
+    knows_clock: AtomicBool,
+}
+
+/// What came back, before it is known to be a success.
+struct Raw {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    server_time: Option<DateTime<Utc>>,
+    body: Vec<u8>,
+    cut: bool,
+}
+
+impl Client {
+    /// The API of the account in `config`. Sends nothing yet.
+    ///
+    /// # Errors
+    /// The HTTP client can't be set up, for example for want of root certificates.
+    pub fn new(config: Config, auth: Arc<Auth>, metrics: FfnMetrics) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("ffn-bridge/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(config.call_timeout))
+            .timeout(config.call_timeout)
+            .build()?;
+        let gate = Gate::new(config.rate_limit, config.max_concurrency);
+        Ok(Self { config, auth, metrics, http, gate, skew: AtomicI64::new(0), knows_clock: AtomicBool::new(false) })
+    }
+
+    /// The account that calls.
+    pub fn account(&self) -> &AccountName {
+        &self.config.account
+    }
+
+    /// Its role.
+    pub fn role(&self) -> Role {
+        self.config.role
+    }
+
+    /// Whether an answer has told the server's clock yet.
+    pub fn knows_clock(&self) -> bool {
+        self.knows_clock.load(Ordering::Relaxed)
+    }
+
+    /// The time now on the server's clock, as far as its answers have told; never ahead of it by more than
+    /// the drift since the last answer.
+    pub fn server_now(&self) -> DateTime<Utc> {
+        self.auth.clock().now() + TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
+    }
+
+    /// How long FFN has asked this account not to call; a call made now would wait for that.
+    pub fn closed_for(&self) -> Option<Duration> {
+        self.gate.closed_for()
+    }
+
+    /// Sends a call when its turn has come.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::disposition`] says what to do.
+    pub async fn call(&self, request: Request) -> Result<Answer, Error> {
+        let operation = request.operation;
+        let no_token = |source| Error::NoToken { operation, source };
+        let token = self.auth.access_token().await.map_err(no_token)?;
+        let mut raw = self.send(&request, &token).await?;
+        if raw.status == StatusCode::UNAUTHORIZED
+            && let Some(better) = self.auth.rejected(&token).await.map_err(no_token)?
+        {
+            raw = self.send(&request, &better).await?;
+        }
+        if !raw.status.is_success() {
+            return Err(Error::Refused(Box::new(Refusal::read(operation, raw.status, raw.retry_after, &raw.body))));
+        }
+        if raw.cut {
+            let reason = format!("it is larger than {BODY_LIMIT} bytes");
+            return Err(Error::Unreadable { operation, reason });
+        }
+        Ok(Answer { status: raw.status, body: raw.body, server_time: raw.server_time })
+    }
+
+    /// Sends once and counts.
+    async fn send(&self, request: &Request, token: &SecretString) -> Result<Raw, Error> {
+        let prepared = self.prepare(request, token)?;
+        let _permit = self.gate.enter(request.priority).await;
+        let begin = Instant::now();
+        let result = self.exchange(request.operation, prepared).await;
+        let status = match &result {
+            Ok(raw) => raw.status.as_u16().to_string(),
+            Err(_) => "error".to_owned(),
+        };
+        let labels = [self.config.account.as_str(), request.operation, &status];
+        self.metrics.requests.with_label_values(&labels).inc();
+        let duration = self.metrics.request_duration.with_label_values(&[request.operation]);
+        duration.observe(begin.elapsed().as_secs_f64());
+        if let Ok(raw) = &result
+            && matches!(raw.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            && let Some(wait) = raw.retry_after
+        {
+            tracing::info!(account = %self.config.account, seconds = wait.as_secs(), "FFN asks to wait");
+            self.gate.close_for(wait);
+        }
+        result
+    }
+
+    fn prepare(&self, request: &Request, token: &SecretString) -> Result<reqwest::Request, Error> {
+        let unsendable = |what: &str| Error::Unsendable {
+            operation: request.operation,
+            reason: format!("{what} is no header value"),
+        };
+        let url = request.url(&self.config.base_url, self.config.role);
+        let mut prepared = reqwest::Request::new(request.method.clone(), url);
+        let bearer = format!("Bearer {}", token.expose_secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| unsendable("the access token"))?;
+        bearer.set_sensitive(true);
+        prepared.headers_mut().insert(AUTHORIZATION, bearer);
+        prepared.headers_mut().insert(ACCEPT, JSON);
+        if let Some(traceparent) = &request.traceparent {
+            let value = HeaderValue::try_from(traceparent).map_err(|_| unsendable("traceparent"))?;
+            prepared.headers_mut().insert(TRACEPARENT, value);
+        }
+        if let Some(body) = &request.body {
+            prepared.headers_mut().insert(CONTENT_TYPE, JSON);
+            *prepared.body_mut() = Some(body.clone().into());
+        }
+        Ok(prepared)
+    }
+
+    /// Sends and reads the whole answer.
+    async fn exchange(&self, operation: &'static str, request: reqwest::Request) -> Result<Raw, Error> {
+        let mut answer = self.http.execute(request).await.map_err(|error| Error::from_transport(operation, error))?;
+        let server_time = server_time(answer.headers());
+        if let Some(time) = server_time {
+            self.learn_clock(time);
+        }
+        let status = answer.status();
+        let mut raw = Raw {
+            status,
+            retry_after: retry_after(answer.headers(), server_time.unwrap_or_else(|| self.server_now())),
+            server_time,
+            body: Vec::new(),
+            cut: false,
+        };
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) if raw.body.len() + chunk.len() > BODY_LIMIT => {
+                    raw.cut = true;
+                    return Ok(raw);
+                }
+                Ok(Some(chunk)) => raw.body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(raw),
+                // The status has said enough if it is no success.
+                Err(_) if !status.is_success() => return Ok(raw),
+                Err(error) => return Err(Error::NoAnswer { operation, source: error.without_url() }),
+            }
+        }
+    }
+
+    fn learn_clock(&self, server_time: DateTime<Utc>) {
+        let skew = (server_time - self.auth.clock().now()).num_milliseconds();
+        self.skew.store(skew, Ordering::Relaxed);
+        self.knows_clock.store(true, Ordering::Relaxed);
+        let gauge = self.metrics.clock_skew.with_label_values(&[self.config.account.as_str()]);
+        gauge.set(skew as f64 / 1000.0);
+    }
+}

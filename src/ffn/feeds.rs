@@ -1,0 +1,187 @@
+//! The change feeds as a table, and how one page of one is read (contract 7).
+//!
+//! The poller asks for page after page of a window until there are no more. The guarantees: an item is kept
+//! as the bytes FFN sent, digit for digit; a page that is not wholly there is an error and never an empty
+//! page; the host in `nextChunkUrl` is not followed (contract 7.6, rule 4).
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Client, Error, Priority, Request};
+use crate::domain::account::Role;
+use crate::domain::feed::FeedName;
+
+/// A row of the table: what the API says of a feed.
+#[derive(Debug)]
+pub struct Feed {
+    /// Its name in the bridge.
+    pub name: FeedName,
+    /// Path under the role.
+    pub path: &'static str,
+    /// The roles that have it (contract 7.1).
+    pub roles: &'static [Role],
+    /// Name of a page's call in metrics and errors.
+    pub operation: &'static str,
+}
+
+const OUTBOUNDS: Feed = Feed {
+    name: FeedName::Outbounds,
+    path: "outbounds/updates",
+    roles: &[Role::Merchant, Role::Fulfiller],
+    operation: "outbounds.updates",
+};
+
+const OUTBOUND_SHIPMENTS: Feed = Feed {
+    name: FeedName::OutboundShipments,
+    path: "outbounds/shipping-notifications/updates",
+    roles: &[Role::Merchant],
+    operation: "outbound-shipments.updates",
+};
+
+/// One page of a window.
+#[derive(Debug)]
+pub struct Page {
+    /// Begin of the window as the server understood it.
+    pub from: Option<DateTime<Utc>>,
+    /// Its end.
+    pub to: Option<DateTime<Utc>>,
+    /// The items, each as FFN sent it.
+    pub items: Vec<Box<RawValue>>,
+    /// Whether the window has a page after this.
+    pub more: bool,
+}
+
+impl Feed {
+    /// The row of a feed.
+    pub fn of(name: FeedName) -> &'static Self {
+        match name {
+            FeedName::Outbounds => &OUTBOUNDS,
+            FeedName::OutboundShipments => &OUTBOUND_SHIPMENTS,
+        }
+    }
+
+    /// Whether that role has the feed.
+    pub fn is_for(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+}
+
+/// An instant as a bound of a window: UTC with `Z` and milliseconds (contract 4).
+pub fn bound(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Reads one page, counted from 1. All pages of a window are asked for with the same two bounds.
+///
+/// # Errors
+/// See [`Error`]; a page without an array of items is [`Error::Unreadable`].
+pub async fn read_page(
+    client: &Client,
+    feed: FeedName,
+    window_from: &str,
+    window_to: &str,
+    page: u32,
+) -> Result<Page, Error> {
+    let feed = Feed::of(feed);
+    let operation = feed.operation;
+    if !feed.is_for(client.role()) {
+        return Err(Error::Unsendable { operation, reason: format!("a {} has no such feed", client.role()) });
+    }
+    let request = Request::new(operation, Method::GET, feed.path, Priority::Poll)
+        .with_query("fromDate", window_from)
+        .with_query("toDate", window_to)
+        .with_query("page", page.to_string())
+        .with_query("ignoreOwnApplicationId", "false")
+        .with_query("ignoreOwnUserId", "false");
+    let answer = client.call(request).await?;
+    parse(&answer.body).map_err(|reason| Error::Unreadable { operation, reason })
+}
+
+/// A page on the wire; everything but the items may be missing or odd (contract 4).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    data: Vec<Box<RawValue>>,
+    from: Option<Value>,
+    to: Option<Value>,
+    more_data_available: Option<Value>,
+    next_chunk_url: Option<Value>,
+}
+
+fn parse(body: &[u8]) -> Result<Page, String> {
+    let wire: Wire = serde_json::from_slice(body).map_err(|error| {
+        // Line and column tell enough; the text of the error could quote the answer.
+        format!("it is no page of a feed (line {}, column {})", error.line(), error.column())
+    })?;
+    let has_next_chunk = wire.next_chunk_url.is_some_and(|url| url.as_str().is_some_and(|url| !url.is_empty()));
+    Ok(Page {
+        from: wire.from.as_ref().and_then(instant),
+        to: wire.to.as_ref().and_then(instant),
+        items: wire.data,
+        more: has_next_chunk || wire.more_data_available == Some(Value::Bool(true)),
+    })
+}
+
+fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    Some(DateTime::parse_from_rfc3339(value.as_str()?).ok()?.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffn::testing::{Account, Reply};
+
+    #[test]
+    fn a_page_keeps_every_digit_and_odd_items() {
+        let page = parse(
+            br#"{"from":"2026-01-05T07:50:00.000+00:00","to":"2026-01-05T08:04:50.1234567Z","extra":1,
+            "data":[{"a": 0.1,"b":12345678901234.5678, "c":1.10},null,"odd"],"moreDataAvailable":false}"#,
+        )
+        .unwrap();
+        let items: Vec<&str> = page.items.iter().map(|item| item.get()).collect();
+        assert_eq!(items, [r#"{"a": 0.1,"b":12345678901234.5678, "c":1.10}"#, "null", r#""odd""#]);
+        assert_eq!(bound(page.from.unwrap()), "2026-01-05T07:50:00.000Z");
+        assert_eq!(bound(page.to.unwrap()), "2026-01-05T08:04:50.123Z");
+        assert!(!page.more);
+    }
+
+    #[test]
+    fn either_sign_of_a_further_page_counts() {
+        for body in [
+            r#"{"data":[],"moreDataAvailable":true}"#,
+            r#"{"data":[],"nextChunkUrl":"https://elsewhere/x?page=2"}"#,
+            r#"{"data":[],"moreDataAvailable":false,"nextChunkUrl":"https://elsewhere/x?page=2"}"#,
+        ] {
+            assert!(parse(body.as_bytes()).unwrap().more, "{body}");
+        }
+        for body in [r#"{"data":[]}"#, r#"{"data":[],"moreDataAvailable":null,"nextChunkUrl":null,"from":null}"#] {
+            assert!(!parse(body.as_bytes()).unwrap().more, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_an_error_and_not_an_empty_page() {
+        for body in ["", "<html>", "{}", r#"{"data":null}"#, r#"{"data":{}}"#, "[]", r#"{"data":[1"#] {
+            assert!(parse(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_asked_for_with_both_bounds_and_flags_off() {
+        let account = Account::new(|_| Reply::json(200, r#"{"data":[{"outboundId":"X"}]}"#)).await;
+        let page =
+            read_page(&account.client, FeedName::Outbounds, "2026-01-05T07:50:00.000Z", "2026-01-05T08:04:50.000Z", 2)
+                .await
+                .unwrap();
+        assert_eq!(page.items.len(), 1);
+        let call = &account.api.calls("/api/")[0];
+        assert_eq!(
+            call.uri,
+            "/api/v1/merchant/outbounds/updates?fromDate=2026-01-05T07%3A50%3A00.000Z&\
+             toDate=2026-01-05T08%3A04%3A50.000Z&page=2&ignoreOwnApplicationId=false&ignoreOwnUserId=false"
+        );
+    }
+}

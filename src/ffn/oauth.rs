@@ -1,0 +1,274 @@
+//! The OAuth server: its two grants, and what its answers say about a single-use token (contract 2).
+//!
+//! [`super::Auth`] decides when to come here; this file only talks. The guarantee: a failure tells apart
+//! what FFN refused from what nobody knows, because a refresh token works exactly once (contract 2.2).
+//! Redirects are off, so that secrets go nowhere else, and no text here holds a token.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use oauth2::basic::{BasicClient, BasicErrorResponse, BasicTokenResponse};
+use oauth2::{
+    AsyncHttpClient, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
+    HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError,
+    Scope, TokenResponse, TokenUrl,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::Config;
+use crate::domain::token::TokenPair;
+
+/// Life of an access token where the answer names none (contract 2.2).
+const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
+/// How long one request to the token endpoint may take.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+type Endpoints = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+/// The OAuth client of one account.
+#[derive(Debug)]
+pub(super) struct OAuth {
+    endpoints: Endpoints,
+    http: Http,
+    scopes: [&'static str; 2],
+}
+
+/// Why the token endpoint gave no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Status 400 or 401: the code or refresh token is spent or unknown. Final (contract 2.2, rule 5).
+    #[error("the OAuth server refused it with status {status}: {reason}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// What the server said.
+        reason: String,
+    },
+    /// The client's id or secret is wrong; no token was spent (contract 2.2, rule 6).
+    #[error("the OAuth server does not know this client id and secret: {reason}")]
+    Client {
+        /// What the server said.
+        reason: String,
+    },
+    /// Another status: whether the token was spent is unknown.
+    #[error("the OAuth server answered with status {status}")]
+    Status {
+        /// The status.
+        status: u16,
+    },
+    /// No answer: whether the token was spent is unknown.
+    #[error("no answer from the OAuth server")]
+    Transport(#[source] reqwest::Error),
+    /// A success that can't be read, so the token is probably spent.
+    #[error("the OAuth server's answer can't be read")]
+    Unreadable,
+}
+
+/// One way through the browser: where to send the person and what to compare afterwards.
+#[derive(Debug)]
+pub struct Authorization {
+    /// The page to open.
+    pub url: Url,
+    /// Must come back unchanged.
+    pub state: SecretString,
+    verifier: PkceCodeVerifier,
+    redirect: RedirectUrl,
+}
+
+impl OAuth {
+    pub(super) fn new(config: &Config) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(TOKEN_TIMEOUT.min(config.call_timeout))
+            .timeout(TOKEN_TIMEOUT.min(config.call_timeout))
+            .build()?;
+        let endpoints = BasicClient::new(ClientId::new(config.client_id.clone()))
+            .set_client_secret(ClientSecret::new(config.client_secret.expose_secret().to_owned()))
+            .set_auth_uri(AuthUrl::from_url(config.authorize_url.clone()))
+            .set_token_uri(TokenUrl::from_url(config.token_url.clone()));
+        Ok(Self { endpoints, http: Http(http), scopes: config.role.scopes() })
+    }
+
+    /// Begins a sign-in: random state, PKCE S256 (contract 2.1).
+    pub(super) fn authorize(&self, redirect: &Url) -> Authorization {
+        let redirect = RedirectUrl::from_url(redirect.clone());
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (url, state) = self
+            .endpoints
+            .authorize_url(CsrfToken::new_random)
+            .add_scopes(self.scopes.map(|scope| Scope::new(scope.to_owned())))
+            .set_pkce_challenge(challenge)
+            .set_redirect_uri(std::borrow::Cow::Borrowed(&redirect))
+            .url();
+        Authorization { url, state: state.secret().clone().into(), verifier, redirect }
+    }
+
+    /// Exchanges the code of a sign-in.
+    pub(super) async fn exchange(
+        &self,
+        authorization: Authorization,
+        code: &SecretString,
+        now: DateTime<Utc>,
+    ) -> Result<TokenPair, TokenError> {
+        let answer = self
+            .endpoints
+            .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
+            .set_pkce_verifier(authorization.verifier)
+            .set_redirect_uri(std::borrow::Cow::Owned(authorization.redirect))
+            .request_async(&self.http)
+            .await
+            .map_err(TokenError::from_request)?;
+        let refresh = answer.refresh_token().ok_or(TokenError::Unreadable)?.secret().clone().into();
+        Ok(pair(&answer, refresh, now))
+    }
+
+    /// Spends a refresh token. An answer without a new one keeps the old (contract 2.2).
+    pub(super) async fn refresh(&self, token: &SecretString, now: DateTime<Utc>) -> Result<TokenPair, TokenError> {
+        let answer = self
+            .endpoints
+            .exchange_refresh_token(&RefreshToken::new(token.expose_secret().to_owned()))
+            .request_async(&self.http)
+            .await
+            .map_err(TokenError::from_request)?;
+        let refresh = answer.refresh_token().map_or_else(|| token.clone(), |new| new.secret().clone().into());
+        Ok(pair(&answer, refresh, now))
+    }
+}
+
+impl TokenError {
+    /// Whether the same token may be tried again: nobody said that it is spent (contract 2.2, rule 4).
+    pub(super) fn is_unclear(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Client { .. } => false,
+            Self::Status { .. } | Self::Transport(_) | Self::Unreadable => true,
+        }
+    }
+
+    /// The crate's errors may hold a whole body with tokens, so only our own parts are kept.
+    fn from_request(error: RequestTokenError<Self, BasicErrorResponse>) -> Self {
+        match error {
+            RequestTokenError::Request(ours) => ours,
+            RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+                Self::Unreadable
+            }
+        }
+    }
+
+    fn from_status(status: u16, body: &[u8]) -> Self {
+        let error: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+        let is_client = error.error.as_deref() == Some("invalid_client");
+        match status {
+            400 | 401 if is_client => Self::Client { reason: error.words() },
+            400 | 401 => Self::Refused { status, reason: error.words() },
+            _ => Self::Status { status },
+        }
+    }
+}
+
+/// The bodies seen with a refusal (contract 2.2, rule 5).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    error: Option<String>,
+    error_description: Option<String>,
+    message: Option<String>,
+    hint: Option<String>,
+}
+
+impl ErrorBody {
+    fn words(&self) -> String {
+        let description = self.error_description.as_ref().or(self.message.as_ref());
+        let parts = [self.error.as_ref(), description, self.hint.as_ref()];
+        let words: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        if words.is_empty() { "no reason given".to_owned() } else { words.join(", ").chars().take(300).collect() }
+    }
+}
+
+fn pair(answer: &BasicTokenResponse, refresh: SecretString, now: DateTime<Utc>) -> TokenPair {
+    let life = TimeDelta::from_std(answer.expires_in().unwrap_or(DEFAULT_LIFE)).unwrap_or(TimeDelta::MAX);
+    let access = answer.access_token().secret();
+    let scopes = answer.scopes().map_or_else(
+        || scopes_of_jwt(access).unwrap_or_default(),
+        |scopes| scopes.iter().map(|scope| scope.to_string()).collect(),
+    );
+    TokenPair {
+        access_expires_at: now.checked_add_signed(life),
+        access: Some(access.clone().into()),
+        refresh,
+        obtained_at: now,
+        scopes,
+    }
+}
+
+/// The claim `scopes`, where the token is a JWT (contract 2.2); nothing else of it is read.
+fn scopes_of_jwt(token: &str) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Claims {
+        scopes: Vec<String>,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Claims>(&payload).ok().map(|claims| claims.scopes)
+}
+
+/// The oauth2 crate's way to the network: our reqwest, and statuses sorted before the crate sees them.
+#[derive(Debug)]
+struct Http(reqwest::Client);
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = TokenError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, TokenError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let transport = |error: reqwest::Error| TokenError::Transport(error.without_url());
+            let request = reqwest::Request::try_from(request).map_err(transport)?;
+            let answer = self.0.execute(request).await.map_err(transport)?;
+            let status = answer.status();
+            let body = answer.bytes().await.map_err(transport)?;
+            if !status.is_success() {
+                return Err(TokenError::from_status(status.as_u16(), &body));
+            }
+            Ok(HttpResponse::new(body.to_vec()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_client_is_told_apart_from_a_refused_token() {
+        let client = TokenError::from_status(401, br#"{"error":"invalid_client"}"#);
+        assert!(matches!(client, TokenError::Client { .. }));
+        let token = TokenError::from_status(
+            401,
+            br#"{"error":"invalid_request","message":"The refresh token is invalid.","hint":"Token has been revoked"}"#,
+        );
+        assert_eq!(
+            token.to_string(),
+            "the OAuth server refused it with status 401: invalid_request, The refresh token is invalid., Token has been revoked"
+        );
+        for (status, body) in [(400, &b"<html>"[..]), (401, b"")] {
+            assert!(matches!(TokenError::from_status(status, body), TokenError::Refused { .. }));
+        }
+        for status in [302, 403, 404, 408, 429, 500, 503] {
+            assert!(TokenError::from_status(status, br#"{"error":"invalid_grant"}"#).is_unclear(), "{status}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_read_from_a_jwt_and_anything_else_is_left_alone() {
+        let payload = URL_SAFE_NO_PAD.encode(br#"{"sub":"x","scopes":["ffn.merchant.read"]}"#);
+        assert_eq!(scopes_of_jwt(&format!("h.{payload}.s")), Some(vec!["ffn.merchant.read".to_owned()]));
+        for opaque in ["", "abc", "a.b.c", "a..c"] {
+            assert_eq!(scopes_of_jwt(opaque), None, "{opaque}");
+        }
+    }
+}

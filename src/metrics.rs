@@ -1,0 +1,240 @@
+//! Every metric of the bridge: one struct a component, one registry for all.
+//!
+//! Labels come from closed sets only. What must keep growing while nothing happens (lag, age) is
+//! computed when it is scraped, from stored instants.
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// All metrics and the registry that shows them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// The API and its tokens.
+    pub ffn: FfnMetrics,
+    /// Reading feeds and publishing events.
+    pub events: EventMetrics,
+    /// Executing commands.
+    pub commands: CommandMetrics,
+    /// The broker.
+    pub broker: BrokerMetrics,
+    registry: Registry,
+}
+
+/// The API and its tokens.
+#[derive(Debug, Clone)]
+pub struct FfnMetrics {
+    /// Calls to the API by operation and status (`error` where no answer came): `{account,operation,status}`.
+    pub requests: IntCounterVec,
+    /// Seconds from request to answer: `{operation}`.
+    pub request_duration: HistogramVec,
+    /// When the access token ends, seconds since 1970: `{account}`.
+    pub token_expires: GaugeVec,
+    /// Token refreshes by outcome `refreshed`, `refused`, `failed`: `{account,outcome}`.
+    pub token_refreshes: IntCounterVec,
+    /// 1 while a person has to sign in again: `{account}`.
+    pub login_required: IntGaugeVec,
+    /// Seconds the server's clock is ahead of this machine's: `{account}`.
+    pub clock_skew: GaugeVec,
+}
+
+/// Reading feeds and publishing events.
+#[derive(Debug, Clone)]
+pub struct EventMetrics {
+    /// Events confirmed by the broker: `{account,type}`.
+    pub published: IntCounterVec,
+    /// Seconds from the change at FFN to the broker's confirm: `{account}`.
+    pub delay: HistogramVec,
+    /// Events that no queue was bound for; they are kept in the journal: `{account,type}`.
+    pub unroutable: IntCounterVec,
+    /// Polls by outcome `changed`, `empty`, `failed`: `{account,feed,outcome}`.
+    pub polls: IntCounterVec,
+    /// Seconds between the server's clock and the end of what has been read; computed at scrape: `{account,feed}`.
+    pub feed_lag: GaugeVec,
+    /// Journal rows that wait for the broker; computed at scrape: `{account}`.
+    pub pending: IntGaugeVec,
+}
+
+/// Executing commands.
+#[derive(Debug, Clone)]
+pub struct CommandMetrics {
+    /// Commands by outcome `succeeded`, `failed`, `duplicate`, `retried`: `{account,command,outcome}`.
+    pub finished: IntCounterVec,
+    /// Seconds from delivery to outcome: `{command}`.
+    pub duration: HistogramVec,
+    /// Attempts after the first: `{account,command}`.
+    pub retries: IntCounterVec,
+    /// Commands set aside by error code: `{account,code}`.
+    pub dead_letters: IntCounterVec,
+}
+
+/// The broker.
+#[derive(Debug, Clone)]
+pub struct BrokerMetrics {
+    /// 1 while the publishing connection stands.
+    pub connected: IntGauge,
+    /// Connections made after the first.
+    pub reconnects: IntCounter,
+}
+
+const DELAY_BUCKETS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
+const CALL_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+
+impl Metrics {
+    /// Makes and registers every metric.
+    ///
+    /// # Errors
+    /// Two metrics of one name: a fault of this file.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let ffn = FfnMetrics {
+            requests: counter(
+                &registry,
+                "api_requests_total",
+                "Calls to the FFN API.",
+                &["account", "operation", "status"],
+            )?,
+            request_duration: histogram(
+                &registry,
+                "api_request_duration_seconds",
+                "Time from request to answer.",
+                &CALL_BUCKETS,
+                &["operation"],
+            )?,
+            token_expires: gauge(
+                &registry,
+                "token_expires_timestamp_seconds",
+                "When the access token ends.",
+                &["account"],
+            )?,
+            token_refreshes: counter(&registry, "token_refreshes_total", "Token refreshes.", &["account", "outcome"])?,
+            login_required: int_gauge(
+                &registry,
+                "login_required",
+                "1 while a person has to sign in again.",
+                &["account"],
+            )?,
+            clock_skew: gauge(
+                &registry,
+                "clock_skew_seconds",
+                "How far the server's clock is ahead of this machine's.",
+                &["account"],
+            )?,
+        };
+        let events = EventMetrics {
+            published: counter(
+                &registry,
+                "events_published_total",
+                "Events confirmed by the broker.",
+                &["account", "type"],
+            )?,
+            delay: histogram(
+                &registry,
+                "event_delay_seconds",
+                "Time from the change at FFN to the broker's confirm.",
+                &DELAY_BUCKETS,
+                &["account"],
+            )?,
+            unroutable: counter(
+                &registry,
+                "events_unroutable_total",
+                "Events no queue was bound for; kept in the journal.",
+                &["account", "type"],
+            )?,
+            polls: counter(&registry, "polls_total", "Polls of a feed.", &["account", "feed", "outcome"])?,
+            feed_lag: gauge(
+                &registry,
+                "feed_lag_seconds",
+                "Time between the server's clock and the end of what has been read.",
+                &["account", "feed"],
+            )?,
+            pending: int_gauge(&registry, "journal_pending_events", "Events that wait for the broker.", &["account"])?,
+        };
+        let commands = CommandMetrics {
+            finished: counter(&registry, "commands_total", "Commands by outcome.", &["account", "command", "outcome"])?,
+            duration: histogram(
+                &registry,
+                "command_duration_seconds",
+                "Time from delivery to outcome.",
+                &CALL_BUCKETS,
+                &["command"],
+            )?,
+            retries: counter(
+                &registry,
+                "retries_total",
+                "Attempts of commands after the first.",
+                &["account", "command"],
+            )?,
+            dead_letters: counter(&registry, "dead_letters_total", "Commands set aside.", &["account", "code"])?,
+        };
+        let broker = BrokerMetrics {
+            connected: register(
+                &registry,
+                IntGauge::new("ffn_bridge_broker_connected", "1 while the publishing connection stands.")?,
+            )?,
+            reconnects: register(
+                &registry,
+                IntCounter::new("ffn_bridge_broker_reconnects_total", "Connections made after the first.")?,
+            )?,
+        };
+        let build = int_gauge(&registry, "build_info", "The version that runs.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self { ffn, events, commands, broker, registry })
+    }
+
+    /// The metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// A metric that can't be written: a fault of this code.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(format!("ffn_bridge_{name}"), help)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(options(name, help), labels)?)
+}
+
+fn int_gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    register(registry, IntGaugeVec::new(options(name, help), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+    register(registry, GaugeVec::new(options(name, help), labels)?)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    labels: &[&str],
+) -> Result<HistogramVec, prometheus::Error> {
+    let options = HistogramOpts { common_opts: options(name, help), buckets: buckets.to_vec() };
+    register(registry, HistogramVec::new(options, labels)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_registers_and_shows() {
+        let metrics = Metrics::new().unwrap();
+        let text = metrics.render().unwrap();
+        assert!(text.contains("ffn_bridge_build_info{version="), "{text}");
+        assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    }
+}

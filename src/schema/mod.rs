@@ -1,0 +1,78 @@
+//! Every message of the bridge as a JSON Schema (2020-12), and the check of commands against theirs.
+//!
+//! The Rust types in here are the source: [`event`] and [`result`] are what the flows serialize, [`OutboundCreate`] and its like and
+//! [`snapshot`] describe what others wrote. [`catalog`] turns them into documents, [`write_all`] into the files under
+//! `schemas/` (`UPDATE_SCHEMAS=1 cargo test schemas_are_fresh`), [`CommandValidator`] into readable faults.
+//!
+//! # What `dataschema` resolves to
+//!
+//! A message's `dataschema` is always `urn:ffn-bridge:schema:{type}`, and the document with that `$id` is the file
+//! `{type}.json`. One case has no file: a status that the bridge has no name for (`FooBar`) still becomes an event,
+//! `ffn.outbound.foo-bar.v1`. Its schema is the generic [`UNKNOWN_STATUS_TYPE`], which [`resolve`] answers for every
+//! such type.
+
+mod command;
+mod command_parts;
+mod decimal;
+mod document;
+mod envelope;
+pub mod event;
+mod examples;
+mod fault;
+pub mod result;
+mod rules;
+pub mod snapshot;
+mod text;
+mod tidy;
+mod validator;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
+pub use command_parts::{
+    Attribute, AttributeType, InitialStatus, ItemType, NewAddress, NewAmazonSfp, NewAttribute, NewItem,
+    NewLabelProvider, PatchAddress, PatchAmazonSfp, PatchLabelProvider, PremiumType, ShippingType,
+};
+pub use decimal::Decimal;
+pub use document::{Document, Kind, UNKNOWN_STATUS_TYPE, catalog};
+pub use envelope::Envelope;
+pub use validator::{CommandValidator, MAX_FAULTS};
+
+/// The document with exactly this name: an event's or a result's type, or a command (`outbound.create`).
+pub fn document(name: &str) -> Option<Document> {
+    catalog().into_iter().find(|document| document.name == name)
+}
+
+/// The document that describes messages of this type: its own, or for a status that the bridge has no name for
+/// (`ffn.outbound.foo-bar.v1`) the generic one.
+pub fn resolve(message_type: &str) -> Option<Document> {
+    document(message_type).or_else(|| {
+        let word = message_type.strip_prefix("ffn.outbound.")?.strip_suffix(".v1")?;
+        let is_word =
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        is_word.then(|| document(UNKNOWN_STATUS_TYPE)).flatten()
+    })
+}
+
+/// Writes every document to its file under `dir` (`events/`, `commands/`, `results/`), and tells which.
+/// Files that are there for other reasons stay.
+///
+/// # Errors
+/// When a folder or a file cannot be written.
+pub fn write_all(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    catalog()
+        .iter()
+        .map(|document| {
+            let path = dir.join(document.file());
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::write(&path, document.text())?;
+            Ok(path)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! The documents: valid, with examples that fit, true to what the code writes, and fresh in `schemas/`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::super::*;
+use crate::domain::account::Role;
+use crate::domain::message::{CloudEvent, ContentMode, Destination, Draft, Lane};
+use crate::schema::event::{OutboundData, ShipmentData, ShipmentPackage};
+
+fn faults(document: &Document, instance: &Value) -> Vec<String> {
+    let validator = jsonschema::options().should_validate_formats(true).build(&document.schema).unwrap();
+    validator.iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap()
+}
+
+/// The body of a structured message, written by the code that writes messages.
+fn body(event_type: &str, data: Box<RawValue>) -> Value {
+    let draft = Draft {
+        lane: Lane::Events("acme".parse().unwrap()),
+        destination: Destination { exchange: "ffn.events".into(), routing_key: "acme.outbound.x".into() },
+        unique: true,
+        correlation_id: None,
+        mode: ContentMode::Structured,
+        headers: BTreeMap::new(),
+        event: CloudEvent {
+            id: uuid::Uuid::nil(),
+            event_type: event_type.into(),
+            subject: Some("ACME02K7Q2".into()),
+            time: chrono::DateTime::UNIX_EPOCH,
+            account: "acme".into(),
+            role: Some(Role::Merchant),
+            recorded_time: chrono::DateTime::UNIX_EPOCH,
+            causation_id: Some("c-1".into()),
+            data,
+        },
+    };
+    serde_json::from_slice(&draft.finish(7).unwrap().body).unwrap()
+}
+
+fn outbound(status: &str) -> OutboundData {
+    OutboundData {
+        outbound_id: "ACME02K7Q2".into(),
+        merchant_outbound_number: Some("SO-1".into()),
+        status: Some(status.into()),
+        previous_status: Some("Pending".into()),
+        occurred_at: chrono::DateTime::UNIX_EPOCH,
+        inferred: true,
+        changed: None,
+        snapshot: raw(r#"{"status":"SomethingNew","novel":[1],"shippingFee":1.10,"priority":null}"#),
+    }
+}
+
+#[test]
+fn schemas_are_fresh() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let how = "run: UPDATE_SCHEMAS=1 cargo test schemas_are_fresh";
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        write_all(&dir).unwrap();
+    }
+    for document in catalog() {
+        let path = dir.join(document.file());
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == document.text(), "schemas/{} is not what the code says; {how}", document.file().display());
+    }
+    let known: Vec<_> = catalog().iter().map(|document| dir.join(document.file())).collect();
+    for folder in ["events", "commands", "results"] {
+        for entry in std::fs::read_dir(dir.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(known.contains(&path), "{folder}/{:?} belongs to no message; delete it", path.file_name());
+        }
+    }
+}
+
+#[test]
+fn every_document_is_valid_2020_12_and_its_example_fits() {
+    let documents = catalog();
+    assert_eq!(documents.len(), 12 + 2 + 4 + 2);
+    for document in documents {
+        assert!(jsonschema::draft202012::meta::is_valid(&document.schema), "{}", document.name);
+        assert_eq!(document.schema["$id"], format!("urn:ffn-bridge:schema:{}", document.name));
+        assert_eq!(document.schema["title"], document.name.as_str());
+        assert_ne!(document.schema["description"], "");
+        let example = &document.schema["examples"][0];
+        assert_eq!(faults(&document, example), Vec::<String>::new(), "{}", document.name);
+    }
+}
+
+#[test]
+fn what_the_code_writes_fits_its_schema() {
+    for (status, name) in event::OUTBOUND_STATUS_EVENTS {
+        let event_type = format!("ffn.outbound.{name}.v1");
+        let written = body(&event_type, serde_json::value::to_raw_value(&outbound(status)).unwrap());
+        let document = document(&event_type).unwrap();
+        assert_eq!(faults(&document, &written), Vec::<String>::new(), "{event_type}");
+        // Another status is not this event.
+        let other = body(&event_type, serde_json::value::to_raw_value(&outbound("Other")).unwrap());
+        assert!(!faults(&document, &other).is_empty(), "{event_type}");
+    }
+    let shipment = ShipmentData {
+        outbound_shipping_notification_id: "WARE06X1".into(),
+        outbound_id: "ACME02K7Q2".into(),
+        merchant_outbound_number: None,
+        fulfiller_shipping_notification_number: None,
+        outbound_status: None,
+        occurred_at: chrono::DateTime::UNIX_EPOCH,
+        carrier: None,
+        tracking_ids: vec![],
+        tracking_urls: vec![],
+        packages: vec![ShipmentPackage {
+            shipping_method_id: None,
+            carrier: None,
+            tracking_ids: vec!["1".into()],
+            tracking_url: None,
+            shipping_date: Some(chrono::DateTime::UNIX_EPOCH),
+            weight: Some(raw("1.10")),
+        }],
+        changed: None,
+        snapshot: raw("{}"),
+    };
+    let data = serde_json::value::to_raw_value(&shipment).unwrap();
+    assert!(data.get().contains(r#""weight":1.10"#), "{data}");
+    assert_eq!(
+        faults(&document("ffn.shipment.dispatched.v1").unwrap(), &body("ffn.shipment.dispatched.v1", data.clone())),
+        Vec::<String>::new()
+    );
+    // `updated` has to say what changed.
+    assert!(!faults(&document("ffn.shipment.updated.v1").unwrap(), &body("ffn.shipment.updated.v1", data)).is_empty());
+}
+
+#[test]
+fn a_status_without_a_name_resolves_to_the_generic_document() {
+    let event_type = "ffn.outbound.foo-bar.v1";
+    assert!(document(event_type).is_none());
+    let generic = resolve(event_type).unwrap();
+    assert_eq!(generic.name, UNKNOWN_STATUS_TYPE);
+    let written = body(event_type, serde_json::value::to_raw_value(&outbound("FooBar")).unwrap());
+    assert_eq!(faults(&generic, &written), Vec::<String>::new());
+
+    assert_eq!(resolve("ffn.outbound.shipped.v1").unwrap().name, "ffn.outbound.shipped.v1");
+    for unknown in ["ffn.outbound..v1", "ffn.outbound.FooBar.v1", "ffn.stock.changed.v1", "ffn.outbound.x.v2", ""] {
+        assert!(resolve(unknown).is_none(), "{unknown}");
+    }
+}
+
+#[test]
+fn documents_are_the_same_each_time() {
+    let once: Vec<String> = catalog().iter().map(Document::text).collect();
+    let again: Vec<String> = catalog().iter().map(Document::text).collect();
+    assert_eq!(once, again);
+}
+
+#[test]
+fn results_name_every_error_code() {
+    let schema = document(result::FAILED_TYPE).unwrap().schema;
+    let codes: Vec<&str> = result::ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(schema["$defs"]["ErrorCode"]["enum"], json!(codes));
+}

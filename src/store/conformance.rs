@@ -1,0 +1,340 @@
+//! What every store has to do, whatever it is made of: the promises of the traits, as tests.
+//!
+//! An implementation names its way to open a fresh store in [`conformance!`] and gets them all.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::message::{ContentMode, Destination};
+
+/// Makes a test of each promise, on a store of its own. `$open` gives the store and whatever has to
+/// live as long as it.
+macro_rules! conformance {
+    ($open:expr; $($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let (store, _kept) = $open.await;
+                $crate::store::conformance::$promise(&store).await;
+            }
+        )*
+    };
+    ($open:expr) => {
+        $crate::store::conformance::conformance! {
+            $open;
+            a_lane_gives_its_rows_in_order_and_only_its_own
+            a_unique_draft_enters_once_and_others_as_often_as_they_come
+            positions_rise_across_appends_and_stand_in_the_message
+            a_checkpoint_never_moves_back_and_keeps_its_start
+            what_is_known_of_an_entity_is_replaced_and_the_unknown_is_missing
+            confirms_never_move_back_and_leave_other_lanes_alone
+            the_backlog_counts_what_is_not_confirmed
+            an_append_is_announced_after_it_can_be_read
+            a_command_is_executed_once_and_then_answered_from_the_log
+            an_attempt_without_an_outcome_is_in_doubt
+            setbacks_count_and_doubt_as_they_should
+            a_waiting_command_holds_back_later_ones_of_its_key
+            the_same_id_for_something_else_is_a_conflict
+            a_result_enters_the_journal_with_the_outcome
+            a_newer_sign_in_clears_that_one_is_needed
+        }
+    };
+}
+pub(super) use conformance;
+
+fn acme() -> AccountName {
+    "acme".parse().unwrap()
+}
+
+fn other() -> AccountName {
+    "other".parse().unwrap()
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(second, 0).unwrap()
+}
+
+fn draft(lane: Lane, id: u128, unique: bool) -> Draft {
+    Draft {
+        lane,
+        destination: Destination { exchange: "ffn.events".into(), routing_key: format!("acme.outbound.{id}") },
+        unique,
+        correlation_id: None,
+        mode: ContentMode::Structured,
+        headers: BTreeMap::from([("traceparent".to_owned(), "00-1".to_owned())]),
+        event: CloudEvent {
+            id: Uuid::from_u128(id),
+            event_type: "ffn.outbound.shipped.v1".into(),
+            subject: Some("ACME02X".into()),
+            time: at(1_700_000_000),
+            account: "acme".into(),
+            role: None,
+            recorded_time: at(1_700_000_001),
+            causation_id: None,
+            data: RawValue::from_string(r#"{"price":1.10}"#.into()).unwrap(),
+        },
+    }
+}
+
+fn drafts(lane: &Lane, ids: impl IntoIterator<Item = u128>) -> Append {
+    Append { drafts: ids.into_iter().map(|id| draft(lane.clone(), id, true)).collect(), ..Append::default() }
+}
+
+fn keys(rows: &[JournalRow]) -> Vec<&str> {
+    rows.iter().map(|row| row.message.destination.routing_key.rsplit('.').next().unwrap()).collect()
+}
+
+pub(super) async fn a_lane_gives_its_rows_in_order_and_only_its_own(store: &impl Store) {
+    let (mine, others) = (Lane::Events(acme()), Lane::Events(other()));
+    assert_eq!(store.append(drafts(&mine, [3, 1])).await.unwrap(), 2);
+    assert_eq!(store.append(drafts(&others, [7])).await.unwrap(), 1);
+    assert_eq!(store.append(drafts(&Lane::Results, [8])).await.unwrap(), 1);
+    assert_eq!(store.append(drafts(&mine, [2])).await.unwrap(), 1);
+    let rows = store.rows_after(&mine, 0, 10).await.unwrap();
+    assert_eq!(keys(&rows), ["3", "1", "2"]);
+    assert!(rows.is_sorted_by(|one, two| one.position < two.position));
+    let [first, second, ..] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(keys(&store.rows_after(&mine, first.position, 1).await.unwrap()), ["1"]);
+    assert_eq!(keys(&store.rows_after(&mine, second.position, 10).await.unwrap()), ["2"]);
+    assert_eq!(keys(&store.rows_after(&others, 0, 10).await.unwrap()), ["7"]);
+    assert_eq!(keys(&store.rows_after(&Lane::Results, 0, 10).await.unwrap()), ["8"]);
+}
+
+pub(super) async fn a_unique_draft_enters_once_and_others_as_often_as_they_come(store: &impl Store) {
+    let lane = Lane::Events(acme());
+    // Also within one append, and if another lane has it.
+    assert_eq!(store.append(drafts(&lane, [1, 2, 1])).await.unwrap(), 2);
+    assert_eq!(store.append(drafts(&lane, [2, 3])).await.unwrap(), 1);
+    assert_eq!(store.append(drafts(&Lane::Events(other()), [3])).await.unwrap(), 0);
+    for _ in 0..2 {
+        let repeated = Append { drafts: vec![draft(Lane::Results, 1, false)], ..Append::default() };
+        assert_eq!(store.append(repeated).await.unwrap(), 1);
+    }
+    assert_eq!(keys(&store.rows_after(&lane, 0, 10).await.unwrap()), ["1", "2", "3"]);
+    assert_eq!(store.rows_after(&Lane::Results, 0, 10).await.unwrap().len(), 2);
+}
+
+pub(super) async fn positions_rise_across_appends_and_stand_in_the_message(store: &impl Store) {
+    let lane = Lane::Events(acme());
+    let appends = (1..=20).map(|id| store.append(drafts(&lane, [id, id + 100])));
+    for entered in futures_util::future::join_all(appends).await {
+        assert_eq!(entered.unwrap(), 2);
+    }
+    let rows = store.rows_after(&lane, 0, 100).await.unwrap();
+    assert_eq!(rows.len(), 40);
+    for row in &rows {
+        let body = String::from_utf8(row.message.body.clone()).unwrap();
+        assert!(body.contains(&format!(r#""sequence":"{:020}""#, row.position)), "{body}");
+        assert!(body.contains(r#""data":{"price":1.10}"#), "{body}");
+        assert_eq!(row.message.headers["traceparent"], "00-1");
+        assert_eq!(row.time, at(1_700_000_000));
+    }
+    // What one append brings stays together.
+    for pair in rows.chunks(2) {
+        let [one, two] = pair else { panic!("{pair:?}") };
+        assert_eq!(two.position, one.position + 1);
+        assert_eq!(two.message.message_id, Uuid::from_u128(100 + one.message_id()).to_string());
+    }
+}
+
+impl JournalRow {
+    fn message_id(&self) -> u128 {
+        self.message.message_id.parse::<Uuid>().unwrap().as_u128()
+    }
+}
+
+pub(super) async fn a_checkpoint_never_moves_back_and_keeps_its_start(store: &impl Store) {
+    let feed = FeedName::Outbounds;
+    let save = async |started_at, position| {
+        let checkpoint = Some((acme(), feed, Checkpoint { started_at, position }));
+        store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+        store.checkpoint(&acme(), feed).await.unwrap().unwrap()
+    };
+    assert_eq!(store.checkpoint(&acme(), feed).await.unwrap(), None);
+    assert_eq!(save(at(100), at(100)).await, Checkpoint { started_at: at(100), position: at(100) });
+    assert_eq!(save(at(100), at(200)).await, Checkpoint { started_at: at(100), position: at(200) });
+    assert_eq!(save(at(150), at(150)).await, Checkpoint { started_at: at(100), position: at(200) });
+    assert_eq!(store.checkpoint(&acme(), FeedName::OutboundShipments).await.unwrap(), None);
+    assert_eq!(store.checkpoint(&other(), feed).await.unwrap(), None);
+}
+
+pub(super) async fn what_is_known_of_an_entity_is_replaced_and_the_unknown_is_missing(store: &impl Store) {
+    let feed = FeedName::Outbounds;
+    for status in ["Pending", "Shipped"] {
+        let mut known = Known { status: Some(status.to_owned()), ..Known::default() };
+        known.remember_step(status, at(5));
+        let known = vec![KnownEntity { account: acme(), feed, id: "A".into(), known }];
+        store.append(Append { known, ..Append::default() }).await.unwrap();
+    }
+    let found = store.known(&acme(), feed, vec!["A".into(), "B".into()]).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found["A"].status.as_deref(), Some("Shipped"));
+    assert!(found["A"].has_step("Shipped", at(5)) && !found["A"].has_step("Pending", at(5)));
+    assert!(store.known(&acme(), FeedName::OutboundShipments, vec!["A".into()]).await.unwrap().is_empty());
+    assert!(store.known(&other(), feed, vec!["A".into()]).await.unwrap().is_empty());
+}
+
+pub(super) async fn confirms_never_move_back_and_leave_other_lanes_alone(store: &impl Store) {
+    let (mine, others) = (Lane::Events(acme()), Lane::Events(other()));
+    assert_eq!(store.confirmed(&mine).await.unwrap(), 0);
+    store.confirm(&mine, 5, vec![]).await.unwrap();
+    store.confirm(&mine, 3, vec![]).await.unwrap();
+    assert_eq!(store.confirmed(&mine).await.unwrap(), 5);
+    assert_eq!(store.confirmed(&others).await.unwrap(), 0);
+}
+
+pub(super) async fn the_backlog_counts_what_is_not_confirmed(store: &impl Store) {
+    let lane = Lane::Events(acme());
+    assert_eq!(store.backlog().await.unwrap(), []);
+    store.append(drafts(&lane, 1..=3)).await.unwrap();
+    let backlog = store.backlog().await.unwrap();
+    assert_eq!(backlog, [Backlog { lane: lane.key(), rows: 3 }]);
+    let rows = store.rows_after(&lane, 0, 10).await.unwrap();
+    store.confirm(&lane, rows[1].position, vec![rows[0].position]).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap()[0].rows, 1);
+    // What no queue was bound for stays to be replayed.
+    assert_eq!(store.rows_after(&lane, 0, 10).await.unwrap().len(), 3);
+    store.confirm(&lane, rows[2].position, vec![]).await.unwrap();
+    assert_eq!(store.backlog().await.unwrap(), []);
+}
+
+pub(super) async fn an_append_is_announced_after_it_can_be_read(store: &impl Store) {
+    let lane = Lane::Events(acme());
+    let mut appended = store.appended();
+    appended.mark_unchanged();
+    let (announced, entered) = tokio::join!(
+        async {
+            appended.changed().await.unwrap();
+            store.rows_after(&lane, 0, 10).await.unwrap().len()
+        },
+        store.append(drafts(&lane, [1]))
+    );
+    assert_eq!((announced, entered.unwrap()), (1, 1));
+}
+
+fn arrival(id: &str, digest: &str) -> Arrival {
+    Arrival {
+        key: CommandKey { account: acme(), id: id.to_owned() },
+        routing_key: "acme.outbound.create".into(),
+        digest: digest.to_owned(),
+        ordering_key: "SO-1".into(),
+        put_back: None,
+    }
+}
+
+fn finished() -> Finished {
+    let event = draft(Lane::Results, 9, false).event;
+    Finished { event, error: None, attempts: 1, first_failed_at: None, set_aside: false }
+}
+
+/// Begins and gives attempt and doubt.
+async fn execute(store: &impl Store, id: &str) -> (u32, bool) {
+    match store.begin(arrival(id, "d")).await.unwrap() {
+        Begin::Execute { attempt, in_doubt, .. } => (attempt, in_doubt),
+        other => panic!("{id}: {other:?}"),
+    }
+}
+
+pub(super) async fn a_command_is_executed_once_and_then_answered_from_the_log(store: &impl Store) {
+    let key = arrival("c1", "d").key;
+    assert_eq!(execute(store, "c1").await, (1, false));
+    store.finish(&key, finished(), vec![]).await.unwrap();
+    for set_aside in [false, true] {
+        let Begin::Finished(found) = store.begin(arrival("c1", "d")).await.unwrap() else { panic!("not finished") };
+        assert_eq!((found.event.id, found.set_aside), (Uuid::from_u128(9), set_aside));
+        store.set_aside(&key).await.unwrap();
+    }
+    // A wait that comes late makes nothing unfinished.
+    store.wait(&key, Setback::InDoubt, at(4_000_000_000)).await.unwrap();
+    assert!(matches!(store.begin(arrival("c1", "d")).await.unwrap(), Begin::Finished(_)));
+    // Another account's command of that id is another command.
+    let mut foreign = arrival("c1", "d");
+    foreign.key.account = other();
+    assert!(matches!(store.begin(foreign).await.unwrap(), Begin::Execute { attempt: 1, in_doubt: false, .. }));
+}
+
+pub(super) async fn an_attempt_without_an_outcome_is_in_doubt(store: &impl Store) {
+    assert_eq!(execute(store, "c1").await, (1, false));
+    assert_eq!(execute(store, "c1").await, (2, true));
+}
+
+pub(super) async fn setbacks_count_and_doubt_as_they_should(store: &impl Store) {
+    let key = arrival("c1", "d").key;
+    assert_eq!(execute(store, "c1").await, (1, false));
+    store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
+    // Whether an attempt that was begun and not made leaves a doubt is the worker's word: none.
+    assert_eq!(execute(store, "c1").await, (1, false));
+    store.wait(&key, Setback::InDoubt, at(0)).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (2, true));
+    store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (2, true));
+    store.wait(&key, Setback::NoEffect, at(0)).await.unwrap();
+    let Begin::Execute { attempt, in_doubt, first_failed_at } = store.begin(arrival("c1", "d")).await.unwrap() else {
+        panic!("not to be executed")
+    };
+    assert_eq!((attempt, in_doubt), (3, false));
+    assert!(first_failed_at.is_some());
+}
+
+pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &impl Store) {
+    let first = arrival("c1", "d").key;
+    execute(store, "c1").await;
+    store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    let mut elsewhere = arrival("c3", "d");
+    elsewhere.ordering_key = "SO-2".into();
+    assert!(matches!(store.begin(elsewhere).await.unwrap(), Begin::Execute { .. }));
+    // The first of the key itself may go on; once it is through, so may the next.
+    assert_eq!(execute(store, "c1").await, (2, false));
+    store.finish(&first, finished(), vec![]).await.unwrap();
+    assert_eq!(execute(store, "c2").await, (1, false));
+    // One that waits too long counts as lost.
+    let second = arrival("c2", "d").key;
+    store.wait(&second, Setback::NoEffect, Utc::now() - chrono::TimeDelta::seconds(1)).await.unwrap();
+    assert_eq!(execute(store, "c4").await, (1, false));
+}
+
+pub(super) async fn the_same_id_for_something_else_is_a_conflict(store: &impl Store) {
+    execute(store, "c1").await;
+    assert!(matches!(store.begin(arrival("c1", "other")).await.unwrap(), Begin::Conflict));
+    store.finish(&arrival("c1", "d").key, finished(), vec![]).await.unwrap();
+    assert!(matches!(store.begin(arrival("c1", "other")).await.unwrap(), Begin::Conflict));
+    assert!(matches!(store.begin(arrival("c1", "d")).await.unwrap(), Begin::Finished(_)));
+}
+
+pub(super) async fn a_result_enters_the_journal_with_the_outcome(store: &impl Store) {
+    execute(store, "c1").await;
+    let mut appended = store.appended();
+    appended.mark_unchanged();
+    let results = vec![draft(Lane::Results, 9, false), draft(Lane::Results, 9, false)];
+    store.finish(&arrival("c1", "d").key, finished(), results).await.unwrap();
+    assert!(appended.has_changed().unwrap());
+    assert_eq!(store.rows_after(&Lane::Results, 0, 10).await.unwrap().len(), 2);
+}
+
+pub(super) async fn a_newer_sign_in_clears_that_one_is_needed(store: &impl Store) {
+    let pair = |refresh: &str| TokenPair {
+        access: None,
+        access_expires_at: None,
+        refresh: SecretString::from(refresh),
+        obtained_at: at(1_700_000_000),
+        scopes: vec!["read".into(), "write".into()],
+    };
+    assert!(store.login(&acme()).await.unwrap().is_none());
+    let first = store.save_tokens(&acme(), pair("one")).await.unwrap();
+    store.require_login(&acme(), first, "refused".into()).await.unwrap();
+    assert_eq!(store.login(&acme()).await.unwrap().unwrap().login_required.as_deref(), Some("refused"));
+    let second = store.save_tokens(&acme(), pair("two")).await.unwrap();
+    assert!(second > first);
+    // The refusal of an older token says nothing of the newer one.
+    store.require_login(&acme(), first, "refused".into()).await.unwrap();
+    let login = store.login(&acme()).await.unwrap().unwrap();
+    assert_eq!((login.generation, login.login_required), (second, None));
+    assert_eq!(login.tokens.refresh.expose_secret(), "two");
+    assert_eq!(login.tokens.scopes, ["read", "write"]);
+    assert!(store.login(&other()).await.unwrap().is_none());
+}

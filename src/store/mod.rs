@@ -1,0 +1,287 @@
+//! Durable state: the journal, the command log and the tokens.
+//!
+//! Three narrow traits, so that each flow sees only what it needs, and implementations that hold all
+//! three. A promise they share: when a call returns `Ok`, what it wrote survives the loss of power.
+
+pub mod config;
+#[cfg(test)]
+mod conformance;
+mod sqlite;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+pub use config::Config;
+pub use sqlite::Sqlite;
+
+use crate::domain::account::AccountName;
+use crate::domain::entity::Known;
+use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::message::{CloudEvent, Draft, Lane, Message};
+use crate::domain::token::{StoredLogin, TokenPair};
+
+/// Opens the store that the configuration names, making or migrating it where needed.
+///
+/// # Errors
+/// The database can't be opened, or is newer than this program.
+pub async fn open(config: &Config) -> Result<Arc<Sqlite>, Error> {
+    match config {
+        Config::Sqlite { path } => Sqlite::open(path).await.map(Arc::new),
+    }
+}
+
+/// What a store call gives, sooner or later.
+pub type Pending<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database could not be opened or brought up to date.
+    #[error("can't open the database {path}")]
+    Open {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A statement failed; nothing of its transaction was kept.
+    #[error("the database refused to {action}")]
+    Statement {
+        /// What was to be done.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A row holds what this version can't read.
+    #[error("the database holds {what} that can't be read: {reason}")]
+    Corrupt {
+        /// Which row.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Held while a refresh token is spent; dropping it, or the end of the process, lets the next one in.
+pub type RefreshLock = Box<dyn Send + Sync>;
+
+/// The sign-ins of the accounts.
+pub trait TokenStore: Send + Sync {
+    /// Waits until nobody else refreshes the tokens of an account: no other task, and no other process on
+    /// the same store, such as a `check` beside the running bridge. Read the store again afterwards.
+    fn lock_refresh<'a>(&'a self, account: &'a AccountName) -> Pending<'a, RefreshLock>;
+
+    /// The newest sign-in of an account, or `None` before the first.
+    fn login<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredLogin>>;
+
+    /// Stores a new pair, durably, and clears `login_required`. Gives the pair's generation.
+    fn save_tokens<'a>(&'a self, account: &'a AccountName, tokens: TokenPair) -> Pending<'a, i64>;
+
+    /// Records that FFN refused the refresh token of `generation` and a person has to sign in again.
+    /// Does nothing if a newer pair is there by now.
+    fn require_login<'a>(&'a self, account: &'a AccountName, generation: i64, reason: String) -> Pending<'a, ()>;
+}
+
+/// What a poll brings to the journal, in one transaction.
+#[derive(Debug, Default)]
+pub struct Append {
+    /// Messages in the order they are to be published.
+    pub drafts: Vec<Draft>,
+    /// What is now known of the entities that were read.
+    pub known: Vec<KnownEntity>,
+    /// Items that can't be told as events, kept as they came.
+    pub parked: Vec<Parked>,
+    /// Where the feed stands afterwards; only with the last page of a window.
+    pub checkpoint: Option<(AccountName, FeedName, Checkpoint)>,
+}
+
+/// An item of a feed that can't be told as an event.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    /// Whose it is.
+    pub account: AccountName,
+    /// The feed that brought it.
+    pub feed: FeedName,
+    /// The bytes as FFN sent them.
+    pub item: String,
+    /// Why it can't be told.
+    pub reason: String,
+}
+
+/// What is known of one entity.
+#[derive(Debug, Clone)]
+pub struct KnownEntity {
+    /// Whose it is.
+    pub account: AccountName,
+    /// The feed that tells of it.
+    pub feed: FeedName,
+    /// FFN's id.
+    pub id: String,
+    /// The memory itself.
+    pub known: Known,
+}
+
+/// A message in the journal.
+#[derive(Debug, Clone)]
+pub struct JournalRow {
+    /// Its position: rises within a lane.
+    pub position: i64,
+    /// When it happened at FFN.
+    pub time: DateTime<Utc>,
+    /// The message, ready to be sent.
+    pub message: Message,
+}
+
+/// How much of a lane waits for the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The lane's key.
+    pub lane: String,
+    /// Rows that are not confirmed.
+    pub rows: i64,
+}
+
+/// The journal: what was read from FFN and has to reach the broker.
+///
+/// A lower position never becomes visible after a higher one of the same lane, so a lane's progress
+/// is one number.
+pub trait Journal: Send + Sync {
+    /// How far a feed has been read, or `None` before its first start.
+    fn checkpoint<'a>(&'a self, account: &'a AccountName, feed: FeedName) -> Pending<'a, Option<Checkpoint>>;
+
+    /// What is known of these entities; those never seen are missing from the answer.
+    fn known<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        ids: Vec<String>,
+    ) -> Pending<'a, HashMap<String, Known>>;
+
+    /// Writes messages, memories and checkpoint in one transaction. A unique draft that the journal
+    /// holds already is left out. Gives the number of messages that entered.
+    fn append(&self, append: Append) -> Pending<'_, usize>;
+
+    /// The next rows of a lane after `position`, oldest first.
+    fn rows_after<'a>(&'a self, lane: &'a Lane, position: i64, limit: usize) -> Pending<'a, Vec<JournalRow>>;
+
+    /// The position up to which the broker has confirmed a lane.
+    fn confirmed<'a>(&'a self, lane: &'a Lane) -> Pending<'a, i64>;
+
+    /// Records that the broker has confirmed a lane up to `position`, and which rows no queue was bound for.
+    fn confirm<'a>(&'a self, lane: &'a Lane, position: i64, unroutable: Vec<i64>) -> Pending<'a, ()>;
+
+    /// What waits for the broker, by lane; lanes without backlog are left out.
+    fn backlog(&self) -> Pending<'_, Vec<Backlog>>;
+
+    /// Writes a mark and so proves that the store can be written.
+    fn probe(&self) -> Pending<'_, ()>;
+
+    /// Resolves when messages may have entered a lane since the last call.
+    fn appended(&self) -> tokio::sync::watch::Receiver<u64>;
+}
+
+/// A command as the command log knows it.
+#[derive(Debug, Clone)]
+pub struct CommandKey {
+    /// The account.
+    pub account: AccountName,
+    /// The command's id: the publisher's `message_id`.
+    pub id: String,
+}
+
+/// What the log says to a delivery, before anything is called. A match on it forgets no case.
+#[derive(Debug, Clone)]
+pub enum Begin {
+    /// Go ahead: this is attempt `attempt`, and if `in_doubt` an earlier one may have had its effect.
+    Execute {
+        /// Counts from 1.
+        attempt: u32,
+        /// Whether an earlier attempt's outcome is unknown.
+        in_doubt: bool,
+        /// When the first attempt failed, if one has.
+        first_failed_at: Option<DateTime<Utc>>,
+    },
+    /// It was finished before: answer with what is stored.
+    Finished(Box<Finished>),
+    /// The same id was used for another command.
+    Conflict,
+    /// An earlier command of the same key waits for its next attempt: this one has to wait too.
+    Behind,
+}
+
+/// A finished command: its result as it was told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Finished {
+    /// The result's event, without a destination.
+    pub event: CloudEvent,
+    /// Code and message of a failure; `None` if the command succeeded.
+    pub error: Option<(String, String)>,
+    /// Attempts it took.
+    pub attempts: u32,
+    /// When the first attempt failed.
+    pub first_failed_at: Option<DateTime<Utc>>,
+    /// Whether a failed command has reached the dead-letter queue.
+    #[serde(skip)]
+    pub set_aside: bool,
+}
+
+/// A delivery as the log is told of it.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Which command.
+    pub key: CommandKey,
+    /// Its routing key.
+    pub routing_key: String,
+    /// A digest of routing key and body: the same id with another digest is a conflict.
+    pub digest: String,
+    /// Commands with the same ordering key run in order.
+    pub ordering_key: String,
+    /// For a command that was put back from the dead-letter queue: when it last failed, as its header
+    /// says. If that is the failure on record, the command is executed anew.
+    pub put_back: Option<DateTime<Utc>>,
+}
+
+/// How an attempt ended that is not the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setback {
+    /// It surely had no effect.
+    NoEffect,
+    /// Nobody knows whether it had.
+    InDoubt,
+    /// FFN was away, and nobody knows whether the try had its effect. It does not count.
+    Away,
+    /// It was not tried after all: the account or FFN is not able to. The attempt does not count.
+    NotTried,
+    /// It was held back by [`Begin::Behind`].
+    Behind,
+}
+
+/// The command log: which commands were seen, tried and finished.
+pub trait CommandLog: Send + Sync {
+    /// Records a delivery before the call that it asks for, durably, and says what to do with it.
+    fn begin(&self, arrival: Arrival) -> Pending<'_, Begin>;
+
+    /// Records that the command goes to a waiting queue. Until `hold_until` later commands of its
+    /// ordering key are held back; then it counts as lost from there.
+    fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, hold_until: DateTime<Utc>) -> Pending<'a, ()>;
+
+    /// Records the outcome and its result messages in one transaction.
+    fn finish<'a>(&'a self, key: &'a CommandKey, finished: Finished, results: Vec<Draft>) -> Pending<'a, ()>;
+
+    /// Records that a failed command has reached the dead-letter queue.
+    fn set_aside<'a>(&'a self, key: &'a CommandKey) -> Pending<'a, ()>;
+}
+
+/// A store that holds everything.
+pub trait Store: Journal + CommandLog + TokenStore {}
+
+impl<S: Journal + CommandLog + TokenStore> Store for S {}

@@ -1,0 +1,154 @@
+//! The command log in SQLite.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Sqlite;
+use super::journal::{corrupt, insert, instant};
+use super::thread::{Access, Fault};
+use crate::domain::message::Draft;
+use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, Pending, Setback};
+
+impl CommandLog for Sqlite {
+    fn begin(&self, arrival: Arrival) -> Pending<'_, Begin> {
+        Box::pin(self.handle.call(Access::Write, "record a command", move |connection| begin(connection, &arrival)))
+    }
+
+    fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, hold_until: DateTime<Utc>) -> Pending<'a, ()> {
+        let key = key.clone();
+        Box::pin(self.handle.call(Access::Write, "record a setback", move |connection| {
+            let now = Utc::now().timestamp_millis();
+            // An attempt that was not made does not count, and leaves the doubt as it was.
+            let (attempts_back, doubt, failed_at) = match setback {
+                Setback::NoEffect => (0, Some(false), Some(now)),
+                Setback::InDoubt => (0, Some(true), Some(now)),
+                Setback::Away => (1, Some(true), Some(now)),
+                Setback::NotTried => (1, None, Some(now)),
+                Setback::Behind => (0, None, None),
+            };
+            connection
+                .prepare_cached(
+                    "UPDATE commands SET state = 'waiting', attempts = MAX(attempts - ?3, 0),
+                         in_doubt = COALESCE(?4, in_doubt), hold_until = ?5,
+                         first_failed_at = COALESCE(first_failed_at, ?6)
+                     WHERE account = ?1 AND id = ?2 AND state <> 'finished'",
+                )?
+                .execute(params![
+                    key.account.as_str(),
+                    key.id,
+                    attempts_back,
+                    doubt,
+                    hold_until.timestamp_millis(),
+                    failed_at,
+                ])?;
+            Ok(())
+        }))
+    }
+
+    fn finish<'a>(&'a self, key: &'a CommandKey, finished: Finished, results: Vec<Draft>) -> Pending<'a, ()> {
+        let key = key.clone();
+        Box::pin(async move {
+            self.handle
+                .call(Access::Write, "record an outcome", move |connection| {
+                    let result = serde_json::to_string(&finished).map_err(corrupt("a result"))?;
+                    connection
+                        .prepare_cached(
+                            "UPDATE commands SET state = 'finished', result = ?3, finished_at = ?4, hold_until = 0
+                             WHERE account = ?1 AND id = ?2",
+                        )?
+                        .execute(params![key.account.as_str(), key.id, result, Utc::now().timestamp_millis()])?;
+                    insert(connection, &results)?;
+                    Ok(())
+                })
+                .await?;
+            self.announce();
+            Ok(())
+        })
+    }
+
+    fn set_aside<'a>(&'a self, key: &'a CommandKey) -> Pending<'a, ()> {
+        let key = key.clone();
+        Box::pin(self.handle.call(Access::Write, "record a dead letter", move |connection| {
+            connection
+                .prepare_cached("UPDATE commands SET set_aside = 1 WHERE account = ?1 AND id = ?2")?
+                .execute((key.account.as_str(), key.id))?;
+            Ok(())
+        }))
+    }
+}
+
+/// A row of `commands` as `begin` reads it.
+struct Row {
+    arrival: i64,
+    digest: String,
+    state: String,
+    in_doubt: bool,
+    attempts: u32,
+    first_failed_at: Option<i64>,
+    result: Option<String>,
+    set_aside: bool,
+}
+
+fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
+    let now = Utc::now().timestamp_millis();
+    let account = arrival.key.account.as_str();
+    connection
+        .prepare_cached(
+            "INSERT INTO commands (account, id, routing_key, digest, ordering_key, state, arrived_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'waiting', ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![account, arrival.key.id, arrival.routing_key, arrival.digest, arrival.ordering_key, now])?;
+    let mut row = connection
+        .prepare_cached(
+            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside
+             FROM commands WHERE account = ?1 AND id = ?2",
+        )?
+        .query_row((account, &arrival.key.id), |row| {
+            Ok(Row {
+                arrival: row.get(0)?,
+                digest: row.get(1)?,
+                state: row.get(2)?,
+                in_doubt: row.get(3)?,
+                attempts: row.get(4)?,
+                first_failed_at: row.get(5)?,
+                result: row.get(6)?,
+                set_aside: row.get(7)?,
+            })
+        })?;
+    if row.digest != arrival.digest {
+        return Ok(Begin::Conflict);
+    }
+    if let Some(result) = row.result.take() {
+        let mut finished: Finished = serde_json::from_str(&result).map_err(corrupt("a result"))?;
+        finished.set_aside = row.set_aside;
+        let is_put_back = finished.error.is_some() && arrival.put_back == Some(finished.event.time);
+        if !is_put_back {
+            return Ok(Begin::Finished(Box::new(finished)));
+        }
+        row.attempts = 0;
+        // Whoever put it back may have waited for long: look before anything is sent.
+        row.in_doubt = true;
+        connection
+            .prepare_cached("UPDATE commands SET result = NULL, finished_at = NULL, set_aside = 0 WHERE arrival = ?1")?
+            .execute([row.arrival])?;
+    }
+    // Still `running` means that a process died, or lost its connection, between the call and its outcome.
+    let in_doubt = row.in_doubt || row.state == "running";
+    let earlier_waits = connection
+        .prepare_cached(
+            "SELECT 1 FROM commands
+             WHERE account = ?1 AND ordering_key = ?2 AND state = 'waiting' AND arrival < ?3 AND hold_until > ?4",
+        )?
+        .query_row((account, &arrival.ordering_key, row.arrival, now), |_| Ok(()))
+        .optional()?
+        .is_some();
+    let (state, attempt) =
+        if earlier_waits { ("waiting", row.attempts) } else { ("running", row.attempts.saturating_add(1)) };
+    connection
+        .prepare_cached("UPDATE commands SET state = ?2, attempts = ?3, in_doubt = ?4 WHERE arrival = ?1")?
+        .execute((row.arrival, state, attempt, in_doubt))?;
+    if earlier_waits {
+        return Ok(Begin::Behind);
+    }
+    Ok(Begin::Execute { attempt, in_doubt, first_failed_at: row.first_failed_at.map(instant).transpose()? })
+}

@@ -1,0 +1,290 @@
+//! The journal in SQLite.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::watch;
+
+use super::Sqlite;
+use super::thread::{Access, Fault};
+use crate::domain::account::AccountName;
+use crate::domain::entity::Known;
+use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::message::{Destination, Draft, Lane, Message};
+use crate::store::{Append, Backlog, Journal, JournalRow, KnownEntity, Parked, Pending};
+
+/// Bytes of bodies after which reading stops for now: few large messages at a time, or many small ones.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+impl Journal for Sqlite {
+    fn checkpoint<'a>(&'a self, account: &'a AccountName, feed: FeedName) -> Pending<'a, Option<Checkpoint>> {
+        let account = account.to_string();
+        Box::pin(self.handle.call(Access::Read, "read a checkpoint", move |connection| {
+            let row = connection
+                .prepare_cached("SELECT started_at, position FROM checkpoints WHERE account = ?1 AND feed = ?2")?
+                .query_row((account, feed.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            row.map(|(started_at, position)| {
+                Ok(Checkpoint { started_at: instant(started_at)?, position: instant(position)? })
+            })
+            .transpose()
+        }))
+    }
+
+    fn known<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        ids: Vec<String>,
+    ) -> Pending<'a, HashMap<String, Known>> {
+        let account = account.to_string();
+        Box::pin(self.handle.call(Access::Read, "read what is known", move |connection| {
+            let mut select =
+                connection.prepare_cached("SELECT known FROM entities WHERE account = ?1 AND feed = ?2 AND id = ?3")?;
+            let mut found = HashMap::with_capacity(ids.len());
+            for id in ids {
+                let json: Option<String> =
+                    select.query_row((&account, feed.as_str(), &id), |row| row.get(0)).optional()?;
+                if let Some(json) = json {
+                    let known = serde_json::from_str(&json).map_err(corrupt("an entity"))?;
+                    found.insert(id, known);
+                }
+            }
+            Ok(found)
+        }))
+    }
+
+    fn append(&self, append: Append) -> Pending<'_, usize> {
+        Box::pin(async move {
+            let announce = !append.drafts.is_empty();
+            let entered = self
+                .handle
+                .call(Access::Write, "append to the journal", move |connection| {
+                    let entered = insert(connection, &append.drafts)?;
+                    for entity in append.known {
+                        remember(connection, &entity)?;
+                    }
+                    for parked in append.parked {
+                        park(connection, &parked)?;
+                    }
+                    if let Some((account, feed, checkpoint)) = append.checkpoint {
+                        connection
+                            .prepare_cached(
+                                "INSERT INTO checkpoints (account, feed, started_at, position) VALUES (?1, ?2, ?3, ?4)
+                                 ON CONFLICT DO UPDATE SET position = MAX(position, excluded.position)",
+                            )?
+                            .execute(params![
+                                account.as_str(),
+                                feed.as_str(),
+                                checkpoint.started_at.timestamp_millis(),
+                                checkpoint.position.timestamp_millis(),
+                            ])?;
+                    }
+                    Ok(entered)
+                })
+                .await?;
+            if announce {
+                self.announce();
+            }
+            Ok(entered)
+        })
+    }
+
+    fn rows_after<'a>(&'a self, lane: &'a Lane, position: i64, limit: usize) -> Pending<'a, Vec<JournalRow>> {
+        let lane = lane.key();
+        Box::pin(self.handle.call(Access::Read, "read the journal", move |connection| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut select = connection.prepare_cached(
+                "SELECT position, event_time, exchange, routing_key, message_id, message_type, content_type,
+                        correlation_id, timestamp, headers, body
+                 FROM journal WHERE lane = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+            )?;
+            let mut rows = select.query((lane, position, limit))?;
+            let mut found: Vec<JournalRow> = Vec::new();
+            let mut bytes = 0;
+            while bytes < READ_BYTES
+                && let Some(row) = rows.next()?
+            {
+                let headers: String = row.get(9)?;
+                let body: Vec<u8> = row.get(10)?;
+                bytes += body.len();
+                found.push(JournalRow {
+                    position: row.get(0)?,
+                    time: instant(row.get(1)?)?,
+                    message: Message {
+                        destination: Destination { exchange: row.get(2)?, routing_key: row.get(3)? },
+                        message_id: row.get(4)?,
+                        message_type: row.get(5)?,
+                        content_type: row.get(6)?,
+                        correlation_id: row.get(7)?,
+                        timestamp: row.get(8)?,
+                        headers: serde_json::from_str(&headers).map_err(corrupt("a message's headers"))?,
+                        body,
+                    },
+                });
+            }
+            Ok(found)
+        }))
+    }
+
+    fn confirmed<'a>(&'a self, lane: &'a Lane) -> Pending<'a, i64> {
+        let lane = lane.key();
+        Box::pin(self.handle.call(Access::Read, "read a lane", move |connection| {
+            let confirmed = connection
+                .prepare_cached("SELECT confirmed FROM lanes WHERE lane = ?1")?
+                .query_row([lane], |row| row.get(0))
+                .optional()?;
+            Ok(confirmed.unwrap_or(0))
+        }))
+    }
+
+    fn confirm<'a>(&'a self, lane: &'a Lane, position: i64, unroutable: Vec<i64>) -> Pending<'a, ()> {
+        let lane = lane.key();
+        Box::pin(self.handle.call(Access::Write, "record a confirm", move |connection| {
+            connection
+                .prepare_cached(
+                    "INSERT INTO lanes (lane, confirmed) VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET confirmed = MAX(confirmed, excluded.confirmed)",
+                )?
+                .execute((lane, position))?;
+            let mut mark = connection.prepare_cached("UPDATE journal SET unroutable = 1 WHERE position = ?1")?;
+            for position in unroutable {
+                mark.execute([position])?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn backlog(&self) -> Pending<'_, Vec<Backlog>> {
+        Box::pin(self.handle.call(Access::Read, "count what waits", |connection| {
+            let mut lanes = connection.prepare_cached(
+                // From lane to lane by the index: a scan of all rows would hold up every writer.
+                "WITH RECURSIVE found (lane) AS (
+                     SELECT MIN(lane) FROM journal
+                     UNION ALL
+                     SELECT (SELECT MIN(lane) FROM journal WHERE lane > found.lane) FROM found WHERE found.lane IS NOT NULL
+                 )
+                 SELECT found.lane, COALESCE(lanes.confirmed, 0)
+                 FROM found LEFT JOIN lanes ON lanes.lane = found.lane WHERE found.lane IS NOT NULL",
+            )?;
+            let mut count =
+                connection.prepare_cached("SELECT COUNT(*) FROM journal WHERE lane = ?1 AND position > ?2")?;
+            let lanes =
+                lanes.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<(String, i64)>, _>>()?;
+            let mut backlog = Vec::new();
+            for (lane, confirmed) in lanes {
+                let rows: i64 = count.query_row((&lane, confirmed), |row| row.get(0))?;
+                if rows > 0 {
+                    backlog.push(Backlog { lane, rows });
+                }
+            }
+            Ok(backlog)
+        }))
+    }
+
+    fn probe(&self) -> Pending<'_, ()> {
+        Box::pin(self.handle.call(Access::Write, "write a mark", |connection| {
+            connection
+                .prepare_cached("INSERT INTO probe (id, at) VALUES (1, ?1) ON CONFLICT DO UPDATE SET at = excluded.at")?
+                .execute([Utc::now().timestamp_millis()])?;
+            Ok(())
+        }))
+    }
+
+    fn appended(&self) -> watch::Receiver<u64> {
+        self.appended.subscribe()
+    }
+}
+
+/// Inserts drafts in order, leaving out the unique ones that are there, and gives how many entered.
+pub(super) fn insert(connection: &Connection, drafts: &[Draft]) -> Result<usize, Fault> {
+    if drafts.is_empty() {
+        return Ok(0);
+    }
+    let mut position: i64 = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0);
+    let mut exists = connection.prepare_cached("SELECT 1 FROM journal WHERE unique_id = ?1")?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO journal (position, lane, unique_id, event_time, recorded_at, exchange, routing_key, message_id,
+                              message_type, content_type, correlation_id, timestamp, headers, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?;
+    let mut entered = 0;
+    for draft in drafts {
+        let unique_id = draft.unique.then(|| draft.event.id.as_bytes().to_vec());
+        if let Some(id) = &unique_id
+            && exists.exists([id])?
+        {
+            continue;
+        }
+        position += 1;
+        let message = draft.finish(position).map_err(corrupt("a draft"))?;
+        let headers = serde_json::to_string(&message.headers).map_err(corrupt("a draft's headers"))?;
+        insert.execute(params![
+            position,
+            draft.lane.key(),
+            unique_id,
+            draft.event.time.timestamp_millis(),
+            draft.event.recorded_time.timestamp_millis(),
+            message.destination.exchange,
+            message.destination.routing_key,
+            message.message_id,
+            message.message_type,
+            message.content_type,
+            message.correlation_id,
+            message.timestamp,
+            headers,
+            message.body,
+        ])?;
+        entered += 1;
+    }
+    Ok(entered)
+}
+
+fn remember(connection: &Connection, entity: &KnownEntity) -> Result<(), Fault> {
+    let known = serde_json::to_string(&entity.known).map_err(corrupt("an entity"))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO entities (account, feed, id, known, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET known = excluded.known, seen_at = excluded.seen_at",
+        )?
+        .execute(params![
+            entity.account.as_str(),
+            entity.feed.as_str(),
+            entity.id,
+            known,
+            Utc::now().timestamp_millis()
+        ])?;
+    Ok(())
+}
+
+fn park(connection: &Connection, parked: &Parked) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO parked (account, feed, item, reason, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            parked.account.as_str(),
+            parked.feed.as_str(),
+            parked.item,
+            parked.reason,
+            Utc::now().timestamp_millis()
+        ])?;
+    Ok(())
+}
+
+/// A stored instant.
+pub(super) fn instant(millis: i64) -> Result<DateTime<Utc>, Fault> {
+    DateTime::from_timestamp_millis(millis)
+        .ok_or_else(|| Fault::Corrupt { what: "an instant", reason: format!("{millis} ms is out of range") })
+}
+
+/// Explains JSON that can't be read or written.
+pub(super) fn corrupt(what: &'static str) -> impl Fn(serde_json::Error) -> Fault {
+    move |error| Fault::Corrupt { what, reason: error.to_string() }
+}
