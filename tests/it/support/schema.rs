@@ -1,0 +1,39 @@
+//! Every message that a test receives is checked against the files in `schemas/`, with the validator
+//! alone: the bridge's own types have no part in it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Message;
+
+/// Checks a message of the bridge against the schema that its `dataschema` names. A dead letter is a
+/// publisher's own message and is left alone.
+pub fn check(message: &Message) {
+    let is_ours = message.properties.app_id().as_ref().is_some_and(|app| app.as_str() == "ffn-bridge");
+    let is_structured = message
+        .properties
+        .content_type()
+        .as_ref()
+        .is_some_and(|content_type| content_type.as_str() == "application/cloudevents+json; charset=utf-8");
+    if !is_ours || !is_structured {
+        return;
+    }
+    let body: Value = serde_json::from_slice(&message.body).unwrap();
+    let event_type = body["type"].as_str().unwrap();
+    assert_eq!(body["dataschema"], format!("urn:ffn-bridge:schema:{event_type}"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let file = |name: &str| {
+        ["events", "results"]
+            .iter()
+            .map(|kind| folder.join(kind).join(format!("{name}.json")))
+            .find(|path| path.exists())
+    };
+    // A status that nobody has a name for is described by the generic schema.
+    let path = file(event_type).or_else(|| file("ffn.outbound.status.v1")).unwrap();
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let faults: Vec<String> =
+        validator.iter_errors(&body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+    assert!(faults.is_empty(), "{event_type} does not fit {}: {faults:#?}\n{body:#}", path.display());
+}
