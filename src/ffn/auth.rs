@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use url::Url;
 
 pub use super::oauth::{Authorization, TokenError};
@@ -30,6 +30,7 @@ pub struct Auth {
     oauth: Arc<OAuth>,
     clock: Clock,
     session: Arc<Mutex<Session>>,
+    login_needed: watch::Receiver<bool>,
 }
 
 /// Why there is no access token.
@@ -81,7 +82,8 @@ impl Auth {
     ) -> Result<Self, reqwest::Error> {
         let oauth = Arc::new(OAuth::new(config)?);
         let session = Session::new(config.account.clone(), Arc::clone(&oauth), store, clock.clone(), metrics);
-        Ok(Self { oauth, clock, session: Arc::new(Mutex::new(session)) })
+        let login_needed = session.login_needed.subscribe();
+        Ok(Self { oauth, clock, session: Arc::new(Mutex::new(session)), login_needed })
     }
 
     /// A token that lives a while yet, refreshed if need be.
@@ -115,6 +117,12 @@ impl Auth {
         let token = token.clone();
         let renewed = apart(session, |mut session| async move { session.renew(Some(&token)).await }).await;
         renewed.unwrap_or(Err(Error::Temporary { account, source: None }))
+    }
+
+    /// Whether a person has to sign in, as far as is known; nothing is known before the tokens were first
+    /// read. Tells each change.
+    pub fn needs_login(&self) -> watch::Receiver<bool> {
+        self.login_needed.clone()
     }
 
     /// Begins a sign-in through the browser (contract 2.1).

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable};
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 
 use super::super::oauth::{Authorization, OAuth, TokenError};
 use super::Error;
@@ -48,6 +49,8 @@ pub(super) struct Session {
     paused: Option<(Instant, Arc<TokenError>)>,
     /// When a rejected access token last led to a refresh.
     rejected_at: Option<Instant>,
+    /// Whether a person has to sign in, for whoever waits for that.
+    pub(super) login_needed: watch::Sender<bool>,
 }
 
 impl Session {
@@ -73,6 +76,7 @@ impl Session {
             refused: None,
             paused: None,
             rejected_at: None,
+            login_needed: watch::Sender::new(false),
         }
     }
 
@@ -252,6 +256,8 @@ impl Session {
     fn show(&self) {
         let account = [self.account.as_str()];
         self.metrics.login_required.with_label_values(&account).set(i64::from(self.needs_login().is_some()));
+        let needed = self.needs_login().is_some();
+        self.login_needed.send_if_modified(|known| std::mem::replace(known, needed) != needed);
         if let Some(end) = self.login.as_ref().and_then(|login| login.tokens.access_expires_at) {
             self.metrics.token_expires.with_label_values(&account).set(end.timestamp() as f64);
         }
