@@ -197,8 +197,7 @@ impl Held {
             return Ok(());
         }
         let id = Uuid::new_v4().to_string();
-        let marker =
-            Outgoing { exchange: queue, routing_key: MARKER, message_id: &id, reply_to: None, body: b"{}" };
+        let marker = Outgoing { exchange: queue, routing_key: MARKER, message_id: &id, reply_to: None, body: b"{}" };
         tokio::select! {
             () = stop.cancelled() => {}
             sent = self.publisher.send(&marker) => {

@@ -28,9 +28,9 @@ use super::reply::{Ending, Reply};
 use crate::broker::{self, Delivery, Forward, Publisher, RETRY, topology};
 use crate::domain::account::AccountName;
 use crate::domain::message::{Draft, rfc3339};
-use crate::ffn::{Auth, Client};
 use crate::ffn::fields::Fields;
 use crate::ffn::operations::Operation;
+use crate::ffn::{Auth, Client};
 use crate::metrics::CommandMetrics;
 use crate::schema::CommandValidator;
 use crate::schema::result::{CommandError, ErrorCode, FieldError, ResultSucceeded};
@@ -406,7 +406,12 @@ impl Worker {
         let Refusal { envelope, error } = refusal;
         tracing::warn!(key = shorten(&envelope.routing_key), command.id = envelope.id, code = %error.code, error = error.message, "a command is refused");
         let ending = Ending::failed(&envelope, 0, false, error.clone());
-        let role = envelope.account.parse().ok().and_then(|name| self.accounts.get(&name)).map(|account| account.client.role());
+        let role = envelope
+            .account
+            .parse()
+            .ok()
+            .and_then(|name| self.accounts.get(&name))
+            .map(|account| account.client.role());
         let distinct = format!("{}{}", error.code, job.command.as_ref().map_or("", |command| &command.digest));
         let event = self.reply.event(&envelope, role, &ending, &distinct)?;
         self.publish(self.reply.drafts(&envelope, &event)).await?;
