@@ -40,7 +40,7 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/locks                       {\"merchantOutboundNumber\":\"A-1\",\"seconds\":5}  creation answers 423
   POST   /_simulator/stock                       {\"merchantSku\":\"MUG-BLUE\",\"stockLevel\":\"3\",\"warehouseId\":\"...\"}
   POST   /_simulator/faults                      {\"match\":{\"method\":\"POST\",\"path\":\"/outbounds\"},\"times\":1,\"kind\":\"cut_after\"}
-  GET    /_simulator/faults   DELETE /_simulator/faults   DELETE /_simulator/faults/{n}
+  GET    /_simulator/faults   DELETE /_simulator/faults   DELETE /_simulator/faults/{number}
   GET    /_simulator/requests?since=N            every API and OAuth request after number N
   GET    /_simulator/settings                    the flags under \"Switches\", named with _ for -
   POST   /_simulator/settings                    {\"access_token_ttl\":5,\"portal_never_visited\":[\"merchant\"]} changes these
