@@ -153,7 +153,7 @@ impl App {
                 }
             }
             for operation in OPERATIONS.iter().filter(|operation| operation.is_for(account.client.role())) {
-                for outcome in ["succeeded", "failed", "duplicate", "retried"] {
+                for outcome in ["succeeded", "failed", "duplicate", "retried", "held"] {
                     commands.finished.with_label_values(&[name, operation.name, outcome]).inc_by(0);
                 }
                 commands.retries.with_label_values(&[name, operation.name]).inc_by(0);

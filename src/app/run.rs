@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::lifecycle::{Signals, Stage, Watch};
 use super::{App, Error, admin};
 use crate::broker::{self, Link, Publisher, topology};
-use crate::commands::{Intake, Reply, Worker};
+use crate::commands::{Account, Intake, Reply, Worker};
 use crate::domain::message::Lane;
 use crate::events::{Poller, Relay};
 use crate::ffn::shipping_methods::ShippingMethods;
@@ -154,9 +154,11 @@ impl App {
     /// One intake for the commands of all accounts.
     fn spawn_intake(&self, watch: &Watch, stage: &Stage, validator: CommandValidator) {
         let config = &self.config.broker;
-        let clients = self.accounts.iter().map(|account| (account.client.account().clone(), account.client.clone()));
+        let accounts = self.accounts.iter().map(|account| {
+            (account.client.account().clone(), Account::new(account.client.clone(), account.auth.clone()))
+        });
         let worker = Arc::new(Worker {
-            clients: clients.collect::<HashMap<_, _>>(),
+            accounts: accounts.collect::<HashMap<_, _>>(),
             store: self.store.clone(),
             validator,
             reply: Reply {
@@ -171,8 +173,15 @@ impl App {
             abort: watch.abort.clone(),
         });
         let (link, config, stop) = (self.consuming.clone(), config.clone(), stage.token());
+        let (publishing, store) = (self.publishing.clone(), self.store.clone());
         watch.spawn(stage, "the intake of commands".to_owned(), move || {
-            let intake = Intake { link: link.clone(), config: config.clone(), worker: worker.clone() };
+            let intake = Intake {
+                link: link.clone(),
+                publishing: publishing.clone(),
+                config: config.clone(),
+                store: store.clone(),
+                worker: worker.clone(),
+            };
             let stop = stop.clone();
             async move {
                 intake.run(stop).await;

@@ -39,6 +39,7 @@ macro_rules! conformance {
             an_attempt_without_an_outcome_is_in_doubt
             setbacks_count_and_doubt_as_they_should
             a_waiting_command_holds_back_later_ones_of_its_key
+            a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released
             the_same_id_for_something_else_is_a_conflict
             a_result_enters_the_journal_with_the_outcome
             a_newer_sign_in_clears_that_one_is_needed
@@ -301,6 +302,28 @@ pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &i
     let second = arrival("c2", "d").key;
     store.wait(&second, Setback::NoEffect, Utc::now() - chrono::TimeDelta::seconds(1)).await.unwrap();
     assert_eq!(execute(store, "c4").await, (1, false));
+}
+
+pub(super) async fn a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released(store: &impl Store) {
+    let first = arrival("c1", "d").key;
+    // What was never begun leaves no record, and what was cut off stays in doubt.
+    store.hold(&first).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (1, false));
+    store.hold(&first).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (2, true));
+    store.wait(&first, Setback::NoEffect, at(0)).await.unwrap();
+    store.hold(&first).await.unwrap();
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    assert_eq!(execute(store, "c1").await, (3, false));
+    store.wait(&first, Setback::NotTried, HELD).await.unwrap();
+    store.release(&other()).await.unwrap();
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    store.release(&acme()).await.unwrap();
+    assert_eq!(execute(store, "c2").await, (1, false));
+    // A wait in the ladder is none of that.
+    store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
+    store.release(&acme()).await.unwrap();
+    assert!(matches!(store.begin(arrival("c3", "d")).await.unwrap(), Begin::Behind));
 }
 
 pub(super) async fn the_same_id_for_something_else_is_a_conflict(store: &impl Store) {

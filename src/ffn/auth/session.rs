@@ -35,7 +35,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// How long the token endpoint is left alone after it gave no clear answer: first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How long an account counts as rejected before its tokens are tried again: first, and at most.
-const REJECTED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+const REJECTED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
 /// What is due and was not done is tried again after this.
 const SOON: Duration = Duration::from_millis(200);
 /// How often the store is asked by callers whether somebody has signed in.
