@@ -59,7 +59,8 @@ pub struct StoredLogin {
     pub refresh: Option<RefreshRecord>,
 }
 
-/// What kind of thing keeps an account from calling until a person has acted. The words are part of events.
+// Part of events: a word that is here stays.
+/// What kind of thing keeps an account from calling until a person has acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
