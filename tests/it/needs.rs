@@ -177,7 +177,8 @@ async fn an_account_that_needs_a_person_holds_up_no_other() {
 
 #[tokio::test]
 async fn an_account_that_nobody_has_signed_in_is_told_of_and_shown_from_the_first_answer() {
-    let mut world = Setup::new().signed_out().build().await;
+    // No feed and no command: nobody asks for a token, and who notices the sign-in is the keeper alone.
+    let mut world = Setup::new().account("feeds = []").signed_out().build().await;
     world.bridge.launch().await;
     assert_eq!(login_required(&world, "acme").await, Some(1), "the first scrape");
     let shown = login(&world, "acme").await;
