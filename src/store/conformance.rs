@@ -362,13 +362,21 @@ pub(super) async fn a_newer_sign_in_clears_that_one_is_needed(store: &impl Store
     assert!(store.login(&acme()).await.unwrap().is_none());
     let first = store.save_tokens(&acme(), pair("one"), Origin::SignIn).await.unwrap();
     store.require_login(&acme(), first.generation, "refused".into()).await.unwrap();
-    assert_eq!(login(store).await.login_required.as_deref(), Some("refused"));
+    let required = login(store).await;
+    assert_eq!(required.login_required.as_deref(), Some("refused"));
+    let since = required.login_required_since.unwrap();
+    assert!(since >= first.signed_in_at);
+    // Found out again: since the first time.
+    store.require_login(&acme(), first.generation, "refused again".into()).await.unwrap();
+    let again = login(store).await;
+    assert_eq!((again.login_required.as_deref(), again.login_required_since), (Some("refused again"), Some(since)));
     let second = store.save_tokens(&acme(), pair("two"), Origin::SignIn).await.unwrap();
     assert!(second.generation > first.generation && second.signed_in_at >= first.signed_in_at);
     // The refusal of an older token says nothing of the newer one.
     store.require_login(&acme(), first.generation, "refused".into()).await.unwrap();
     let now = login(store).await;
     assert_eq!((now.generation, now.login_required), (second.generation, None));
+    assert_eq!(now.login_required_since, None);
     let tokens = now.tokens.unwrap();
     assert_eq!((tokens.refresh.expose_secret(), tokens.access.expose_secret()), ("two", "access of two"));
     assert_eq!((tokens.scopes, tokens.access_expires_at), (pair("two").scopes, pair("two").access_expires_at));
@@ -440,6 +448,7 @@ pub(super) async fn a_sign_out_forgets_the_tokens_and_keeps_count(store: &impl S
     assert!(store.sign_out(&acme()).await.unwrap() && !store.sign_out(&acme()).await.unwrap());
     let now = login(store).await;
     assert!(now.tokens.is_none() && now.login_required.is_some() && now.generation > first.generation);
+    assert!(now.login_required_since >= Some(first.signed_in_at));
     assert!(store.kept_answers(&acme()).await.unwrap().is_empty());
     // A refresh that was in flight does not undo it.
     let late = Origin::Refresh { of: first.generation };
