@@ -10,12 +10,14 @@ use super::status::Status;
 use crate::broker::{Link, topology};
 use crate::config::{AccountConfig, Config};
 use crate::domain::clock::Clock;
+use crate::domain::token::TokenStore;
 use crate::events::{KNOWN_TYPES, Progress};
 use crate::ffn::operations::OPERATIONS;
 use crate::ffn::{Auth, Client};
 use crate::metrics::Metrics;
 use crate::schema::result::ErrorCode;
-use crate::store::{self, Sqlite, TokenStore};
+use crate::store::{self, Sqlite};
+use crate::telemetry::Chain;
 
 /// Why the bridge could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +139,16 @@ impl App {
         })
     }
 
+    /// Looks who needs a person, so that health and metrics say so from their first answer. What the store
+    /// does not tell is left out until it does.
+    pub(super) async fn look_at_logins(&self) {
+        for account in &self.accounts {
+            if let Err(error) = account.auth.look().await {
+                tracing::warn!(account = %account.client.account(), error = %Chain(&error), "the sign-in can't be read for now");
+            }
+        }
+    }
+
     /// Known label sets start at 0, so that the first increase is one.
     pub(super) fn start_label_sets(&self) {
         let Metrics { ffn, events, commands, .. } = &self.metrics;
@@ -163,7 +175,6 @@ impl App {
             for outcome in ["refreshed", "refused", "failed"] {
                 ffn.token_refreshes.with_label_values(&[name, outcome]).inc_by(0);
             }
-            ffn.login_required.with_label_values(&[name]).set(0);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{App, Error, admin};
 use crate::broker::{self, Link, Publisher, topology};
 use crate::commands::{Account, Intake, Reply, Worker};
 use crate::domain::message::Lane;
-use crate::events::{Poller, Relay};
+use crate::events::{Notices, Poller, Relay};
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::schema::CommandValidator;
 use crate::telemetry::Chain;
@@ -32,12 +32,15 @@ impl App {
     /// Why it had to stop, or what could not be brought to its end.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), Error> {
         self.start_label_sets();
+        self.look_at_logins().await;
         let admin_stop = CancellationToken::new();
         let listener = self.listener.take().ok_or_else(|| Error::Internal("the listener is gone".to_owned()))?;
         let admin = tokio::spawn(admin::serve(listener, self.status(), admin_stop.clone()));
         let watch = Watch::default();
         let (inputs, relays) = (Stage::default(), Stage::default());
         // Reading needs no broker: what is read meanwhile waits in the journal.
+        self.spawn_keepers(&watch, &inputs);
+        self.spawn_notices(&watch, &inputs);
         self.spawn_pollers(&watch, &inputs);
         // Compiling the schemas takes its time: meanwhile the broker is made ready.
         let validator = tokio::task::spawn_blocking(CommandValidator::new);
@@ -104,6 +107,41 @@ impl App {
             watch.spawn(stage, format!("the relay of {lane}"), move || {
                 let relay = Relay::new(lane.clone(), store.clone(), link.clone(), topology.clone(), metrics.clone());
                 relay.run(drain.clone())
+            });
+        }
+    }
+
+    /// A keeper for each account's tokens.
+    fn spawn_keepers(&self, watch: &Watch, stage: &Stage) {
+        for account in &self.accounts {
+            let (auth, stop) = (account.auth.clone(), stage.token());
+            watch.spawn(stage, format!("the keeper of the tokens of {}", account.client.account()), move || {
+                let (auth, stop) = (auth.clone(), stop.clone());
+                async move {
+                    auth.keep(stop).await;
+                    Ok::<_, Error>(())
+                }
+            });
+        }
+    }
+
+    /// Who tells of each account what its operators have to know.
+    fn spawn_notices(&self, watch: &Watch, stage: &Stage) {
+        for account in &self.accounts {
+            let notices = Notices {
+                account: account.client.account().clone(),
+                role: account.client.role(),
+                journal: self.store.clone(),
+                exchange: self.config.broker.events_exchange.clone(),
+                mode: self.config.broker.event_mode,
+            };
+            let (auth, stop) = (account.auth.clone(), stage.token());
+            watch.spawn(stage, format!("the notices of {}", account.client.account()), move || {
+                let (notices, needs, stop) = (notices.clone(), auth.needs_login(), stop.clone());
+                async move {
+                    notices.run(needs, stop).await;
+                    Ok::<_, Error>(())
+                }
             });
         }
     }

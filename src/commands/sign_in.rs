@@ -2,8 +2,8 @@
 //!
 //! One task per account alone decides when it is resumed. That a sign-in is needed is known from
 //! [`Auth::needs_login`](crate::ffn::Auth::needs_login), whoever found out. A command may also find that
-//! the account can't call for a reason that is not known there, such as client credentials that the
-//! OAuth server refuses: then the account is tried with a call that changes nothing, at growing intervals.
+//! the account can't call for a reason that is not known there: then the account is tried with a call that
+//! changes nothing, at growing intervals.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,6 @@ use super::worker::Account;
 use crate::ffn::Disposition;
 use crate::ffn::users::current_user;
 
-/// How often the store is asked whether somebody has signed in.
-const LOOK: Duration = Duration::from_secs(1);
 /// Pause after the first try that failed; it doubles for each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -32,14 +30,10 @@ async fn decide(account: &Account) {
     let gate = &account.gate;
     let mut needed = account.auth.needs_login();
     let (mut changes, mut pause, mut resumed) = (gate.changes(), Duration::ZERO, Instant::now());
-    look(account).await;
     loop {
-        if *needed.borrow_and_update() {
+        if needed.borrow_and_update().is_some() {
             gate.pause();
-            while *needed.borrow_and_update() {
-                tokio::time::sleep(LOOK).await;
-                look(account).await;
-            }
+            drop(needed.wait_for(Option::is_none).await);
             gate.resume();
             pause = Duration::ZERO;
             continue;
@@ -63,12 +57,5 @@ async fn decide(account: &Account) {
         }
         gate.resume();
         resumed = Instant::now();
-    }
-}
-
-/// Has the store read, so that what is there shows in [`Auth::needs_login`](crate::ffn::Auth::needs_login).
-async fn look(account: &Account) {
-    if let Err(error) = account.auth.access_token().await {
-        tracing::debug!(account = %account.client.account(), %error, "there is no access token");
     }
 }

@@ -4,11 +4,12 @@
 //! the calls that arrive while one transaction is being written are committed together by the next.
 
 mod commands;
+mod holder;
 mod journal;
 mod thread;
 mod tokens;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -25,7 +26,6 @@ const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// An open SQLite store. Dropping it ends its thread after what was asked before.
 #[derive(Debug)]
 pub struct Sqlite {
-    path: PathBuf,
     handle: Handle,
     appended: watch::Sender<u64>,
 }
@@ -44,7 +44,7 @@ impl Sqlite {
             .map_err(|panic| failed(panic.into()))?
             .map_err(failed)?;
         let handle = Handle::start(connection).map_err(|error| failed(error.into()))?;
-        Ok(Self { path: path.to_path_buf(), handle, appended: watch::Sender::new(0) })
+        Ok(Self { handle, appended: watch::Sender::new(0) })
     }
 
     fn announce(&self) {
