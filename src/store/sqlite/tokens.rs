@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::Sqlite;
+use super::sealing::{must_open, open};
 use super::journal::instant;
 use super::thread::Access;
 use crate::domain::account::AccountName;
 use crate::domain::token::{StoredLogin, TokenPair};
+use crate::store::seal::Sealed;
 use crate::store::{Error, Pending, RefreshLock, TokenStore};
 
 /// How often a lock that somebody else holds is tried.
@@ -32,7 +35,7 @@ impl TokenStore for Sqlite {
         let failed =
             |source: io::Error| Error::Statement { action: "lock the refresh of tokens", source: source.into() };
         Box::pin(async move {
-            let file = super::open_private(&path).map_err(failed)?;
+            let file = super::private::open(&path).map_err(failed)?;
             let begun = Instant::now();
             loop {
                 match file.try_lock() {
@@ -48,24 +51,27 @@ impl TokenStore for Sqlite {
     }
 
     fn login<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredLogin>> {
-        let account = account.to_string();
+        let (account, keyring) = (account.clone(), self.keyring.clone());
         Box::pin(self.handle.call(Access::Read, "read a sign-in", move |connection| {
             let row: Option<Row> = connection
                 .prepare_cached(
                     "SELECT generation, access, access_expires_at, refresh, obtained_at, scopes, login_required
                      FROM logins WHERE account = ?1",
                 )?
-                .query_row([account], |row| {
+                .query_row([account.as_str()], |row| {
                     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
                 })
                 .optional()?;
             let Some((generation, access, expires_at, refresh, obtained_at, scopes, login_required)) = row else {
                 return Ok(None);
             };
+            let access = access.map(Zeroizing::new);
+            let access = access.map(|stored| open(&keyring, &account, Sealed::Access, &stored)).transpose()?;
+            let refresh = open(&keyring, &account, Sealed::Refresh, &Zeroizing::new(refresh))?;
             let tokens = TokenPair {
-                access: access.map(SecretString::from),
+                access,
                 access_expires_at: expires_at.map(instant).transpose()?,
-                refresh: SecretString::from(refresh),
+                refresh,
                 obtained_at: instant(obtained_at)?,
                 scopes: scopes.split_whitespace().map(str::to_owned).collect(),
             };
@@ -74,8 +80,12 @@ impl TokenStore for Sqlite {
     }
 
     fn save_tokens<'a>(&'a self, account: &'a AccountName, tokens: TokenPair) -> Pending<'a, i64> {
-        let account = account.to_string();
+        let (account, keyring) = (account.clone(), self.keyring.clone());
         Box::pin(self.handle.call(Access::Write, "store tokens", move |connection| {
+            must_open(connection, &keyring, &account)?;
+            let seal = |what, secret: &SecretString| keyring.seal(&account, what, secret).map_err(Error::from);
+            let access = tokens.access.as_ref().map(|access| seal(Sealed::Access, access)).transpose()?;
+            let refresh = seal(Sealed::Refresh, &tokens.refresh)?;
             let generation = connection
                 .prepare_cached(
                     "INSERT INTO logins (account, generation, access, access_expires_at, refresh, obtained_at, scopes)
@@ -87,10 +97,10 @@ impl TokenStore for Sqlite {
                 )?
                 .query_row(
                     params![
-                        account,
-                        tokens.access.as_ref().map(|access| access.expose_secret()),
+                        account.as_str(),
+                        access.as_ref().map(|access| access.as_str()),
                         tokens.access_expires_at.map(|at| at.timestamp_millis()),
-                        tokens.refresh.expose_secret(),
+                        refresh.as_str(),
                         tokens.obtained_at.timestamp_millis(),
                         tokens.scopes.join(" "),
                     ],
@@ -116,12 +126,16 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::store::Keyring;
 
     #[tokio::test]
     async fn two_processes_on_one_file_do_not_refresh_an_account_at_the_same_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridge.db");
-        let (one, other) = (Sqlite::open(&path).await.unwrap(), Sqlite::open(&path).await.unwrap());
+        let (one, other) = (
+            Sqlite::open(&path, Keyring::default()).await.unwrap(),
+            Sqlite::open(&path, Keyring::default()).await.unwrap(),
+        );
         let (acme, ware) = ("acme".parse().unwrap(), "ware".parse().unwrap());
         let held = one.lock_refresh(&acme).await.unwrap();
         let mut waiting = other.lock_refresh(&acme);
