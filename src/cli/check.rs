@@ -52,7 +52,11 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
                 findings.good("store", remark)?;
             }
             if let Err(error) = store.verify_seals().await {
-                findings.bad("store", &Chain(&error).to_string(), "`ffn-bridge keys status` shows which keys are needed")?;
+                findings.bad(
+                    "store",
+                    &Chain(&error).to_string(),
+                    "`ffn-bridge keys status` shows which keys are needed",
+                )?;
                 return Ok(ExitCode::FAILURE);
             }
             match store.probe().await {

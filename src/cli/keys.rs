@@ -91,10 +91,8 @@ fn status(keyring: &Keyring, sealings: &[Sealing], output: &mut impl Write) -> i
 /// Exit code 1 if something of what was there before may be left in the log.
 fn rotated(keyring: &Keyring, rotation: &Rotation, output: &mut impl Write) -> io::Result<ExitCode> {
     let Some(current) = keyring.current().map(Key::id) else { return Ok(ExitCode::FAILURE) };
-    let (already, anew): (Vec<&Sealing>, Vec<&Sealing>) = rotation
-        .before
-        .iter()
-        .partition(|it| it.keys.iter().all(|key| key.as_ref() == Some(current)));
+    let (already, anew): (Vec<&Sealing>, Vec<&Sealing>) =
+        rotation.before.iter().partition(|it| it.keys.iter().all(|key| key.as_ref() == Some(current)));
     let names = |sealings: &[&'_ Sealing]| listed(Some(sealings.iter().map(|it| it.account.as_str()).collect()));
     if !anew.is_empty() {
         writeln!(output, "sealed with key {current} now: {}", names(&anew))?;
@@ -106,7 +104,10 @@ fn rotated(keyring: &Keyring, rotation: &Rotation, output: &mut impl Write) -> i
         writeln!(output, "nobody has signed in yet: there is nothing to seal")?;
     }
     if keyring.ids().count() > 1 {
-        writeln!(output, "No older key is needed any more: take store.old_encryption_keys out and restart the bridge.")?;
+        writeln!(
+            output,
+            "No older key is needed any more: take store.old_encryption_keys out and restart the bridge."
+        )?;
     }
     if rotation.is_log_empty {
         return Ok(ExitCode::SUCCESS);

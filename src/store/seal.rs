@@ -67,8 +67,7 @@ impl Key {
         let text = text.expose_secret().trim();
         let decoded = BASE64.decode(text).or_else(|_| BASE64_URL.decode(text));
         let decoded = Zeroizing::new(decoded.map_err(|_| KeyError::NotBase64)?);
-        let bytes: &[u8; KEY_BYTES] =
-            decoded.as_slice().try_into().map_err(|_| KeyError::Length(decoded.len()))?;
+        let bytes: &[u8; KEY_BYTES] = decoded.as_slice().try_into().map_err(|_| KeyError::Length(decoded.len()))?;
         Ok(Self::new(bytes))
     }
 
@@ -336,7 +335,9 @@ mod tests {
 
     #[test]
     fn what_claims_to_be_sealed_is_never_taken_for_a_token() {
-        for stored in ["sealed:", "sealed:2:00000000:AAAA", "sealed:1:", "sealed:1:ABCDEFGH:AAAA", "sealed:x", "sealed:1:é"] {
+        for stored in
+            ["sealed:", "sealed:2:00000000:AAAA", "sealed:1:", "sealed:1:ABCDEFGH:AAAA", "sealed:x", "sealed:1:é"]
+        {
             for ring in [Keyring::default(), ring(1, &[])] {
                 assert_eq!(ring.open(&acme(), Sealed::Refresh, stored).unwrap_err(), OpenError::Damaged, "{stored}");
             }

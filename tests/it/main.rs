@@ -12,6 +12,7 @@ mod commands;
 mod crash_commands;
 mod crash_events;
 mod events;
+mod keys;
 mod shutdown;
 mod smoke;
 mod support;

@@ -69,7 +69,10 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path, is_sealed: bool) -> Result<(Connection, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
+fn connect(
+    path: &Path,
+    is_sealed: bool,
+) -> Result<(Connection, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
     // Before SQLite opens them, so that they are not readable for others in between.
     let remarks = private::make(path, is_sealed)?;
     let mut connection = Connection::open(path)?;

@@ -33,7 +33,8 @@ pub(super) fn make(path: &Path, is_sealed: bool) -> io::Result<Vec<String>> {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) if is_sealed => remarks.push(error.to_string()),
             Err(error) => {
-                let remedy = "make this user its owner and chmod it to 600, or seal the tokens with store.encryption_key";
+                let remedy =
+                    "make this user its owner and chmod it to 600, or seal the tokens with store.encryption_key";
                 return Err(io::Error::new(error.kind(), format!("{error}; {remedy}")));
             }
         }

@@ -83,7 +83,10 @@ pub(super) fn must_open(connection: &Connection, keyring: &Keyring, account: &Ac
     let stored: Option<[Option<Zeroizing<String>>; 2]> = connection
         .prepare_cached("SELECT access, refresh FROM logins WHERE account = ?1")?
         .query_row([account.as_str()], |row| {
-            Ok([row.get::<_, Option<String>>(0)?.map(Zeroizing::new), row.get::<_, Option<String>>(1)?.map(Zeroizing::new)])
+            Ok([
+                row.get::<_, Option<String>>(0)?.map(Zeroizing::new),
+                row.get::<_, Option<String>>(1)?.map(Zeroizing::new),
+            ])
         })
         .optional()?;
     for (stored, what) in stored.into_iter().flatten().zip([Sealed::Access, Sealed::Refresh]) {
@@ -106,9 +109,8 @@ pub(super) fn open(
 }
 
 fn all_open(sealings: Vec<Sealing>) -> Result<Vec<Sealing>, Error> {
-    let unopened = |sealing: &Sealing| {
-        Some(Unopened { account: sealing.account.clone(), reason: sealing.fault.clone()? })
-    };
+    let unopened =
+        |sealing: &Sealing| Some(Unopened { account: sealing.account.clone(), reason: sealing.fault.clone()? });
     let unopened: Vec<Unopened> = sealings.iter().filter_map(unopened).collect();
     if unopened.is_empty() { Ok(sealings) } else { Err(Error::Sealed(unopened)) }
 }
@@ -165,10 +167,8 @@ fn resealed_rows(
 ) -> Result<(Vec<String>, Vec<Vec<Value>>), Fault> {
     let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
     let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-    let kinds: Vec<Option<Sealed>> = names
-        .iter()
-        .map(|name| columns.iter().find(|(column, _)| column == name).map(|(_, what)| *what))
-        .collect();
+    let kinds: Vec<Option<Sealed>> =
+        names.iter().map(|name| columns.iter().find(|(column, _)| column == name).map(|(_, what)| *what)).collect();
     let mut resealed = Vec::new();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -198,6 +198,228 @@ fn account(name: String) -> Result<AccountName, Fault> {
 fn empty_log(path: &Path) -> rusqlite::Result<bool> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    truncate(&connection)
+}
+
+fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     Ok(busy == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use chrono::{DateTime, Utc};
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::domain::token::TokenPair;
+    use crate::store::TokenStore;
+    use crate::store::seal::Key;
+
+    fn key(byte: u8) -> Key {
+        let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [byte; 32]);
+        Key::parse(&base64.into()).unwrap()
+    }
+
+    fn ring(current: u8, old: &[u8]) -> Keyring {
+        Keyring::new(key(current), old.iter().copied().map(key).collect())
+    }
+
+    fn name(account: &str) -> AccountName {
+        account.parse().unwrap()
+    }
+
+    /// Long enough to fill pages of their own, as real ones do, and of many lengths.
+    fn pair(account: &str, round: usize) -> TokenPair {
+        let long = |kind: &str| format!("{kind}-of-{account}-{round}-").repeat(10 + 17 * (round % 9));
+        TokenPair {
+            access: Some(long("PLAIN-access").into()),
+            access_expires_at: Some(DateTime::UNIX_EPOCH),
+            refresh: long("PLAIN-refresh").into(),
+            obtained_at: DateTime::<Utc>::UNIX_EPOCH,
+            scopes: vec!["read".into()],
+        }
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self) -> PathBuf {
+            self.0.path().join("bridge.db")
+        }
+
+        async fn open(&self, keyring: Keyring) -> Sqlite {
+            Sqlite::open(&self.path(), keyring).await.unwrap()
+        }
+
+        /// How often `text` stands in the database's files, byte for byte.
+        fn count(&self, text: &str) -> usize {
+            let files = std::fs::read_dir(self.0.path()).unwrap();
+            let count = |bytes: Vec<u8>| bytes.windows(text.len()).filter(|part| *part == text.as_bytes()).count();
+            files.map(|file| count(std::fs::read(file.unwrap().path()).unwrap())).sum()
+        }
+
+        /// All rows of sign-ins, as they are stored.
+        fn rows(&self) -> Vec<String> {
+            let connection = Connection::open(self.path()).unwrap();
+            let sql = "SELECT concat_ws('|', account, generation, access, refresh, login_required) FROM logins";
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        }
+    }
+
+    async fn refresh_token(store: &Sqlite, account: &str) -> String {
+        store.login(&name(account)).await.unwrap().unwrap().tokens.refresh.expose_secret().to_owned()
+    }
+
+    #[tokio::test]
+    async fn sealed_tokens_are_in_no_file_and_come_back() {
+        let folder = Folder::new();
+        let store = folder.open(ring(1, &[])).await;
+        for round in 0..20 {
+            store.save_tokens(&name("acme"), pair("acme", round)).await.unwrap();
+        }
+        assert_eq!(folder.count("PLAIN-"), 0);
+        assert!(folder.count(&format!("sealed:1:{}:", key(1).id())) > 0);
+        let login = store.login(&name("acme")).await.unwrap().unwrap();
+        assert_eq!(login.tokens.refresh.expose_secret(), pair("acme", 19).refresh.expose_secret());
+        assert_eq!(login.tokens.access.unwrap().expose_secret(), pair("acme", 19).access.unwrap().expose_secret());
+    }
+
+    #[tokio::test]
+    async fn after_a_rotation_nothing_unsealed_is_left_in_any_file() {
+        let folder = Folder::new();
+        let accounts: Vec<String> = (0..40).map(|number| format!("account-{number}")).collect();
+        let unsealed = folder.open(Keyring::default()).await;
+        // Written by two, in another order each time, so that rows grow, shrink and move between pages.
+        let beside = folder.open(Keyring::default()).await;
+        for round in 0..12 {
+            for (at, account) in accounts.iter().enumerate() {
+                let store = if at % 2 == 0 { &unsealed } else { &beside };
+                store.save_tokens(&name(account), pair(account, (at * 7 + round) % 12)).await.unwrap();
+            }
+        }
+        assert!(folder.count("PLAIN-") > 0);
+        drop((unsealed, beside));
+        let store = folder.open(ring(1, &[])).await;
+        assert!(store.verify_seals().await.unwrap().iter().all(|it| it.keys.contains(&None)));
+        let rotation = store.rotate().await.unwrap();
+        assert!(rotation.is_log_empty && rotation.before.len() == accounts.len());
+        assert_eq!(folder.count("PLAIN-"), 0);
+        for (at, account) in accounts.iter().enumerate() {
+            let expected = pair(account, (at * 7 + 11) % 12);
+            assert_eq!(refresh_token(&store, account).await, expected.refresh.expose_secret());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rotation_changes_the_key_and_nothing_else_and_may_be_repeated() {
+        let folder = Folder::new();
+        let old = folder.open(ring(1, &[])).await;
+        for account in ["acme", "ware"] {
+            old.save_tokens(&name(account), pair(account, 1)).await.unwrap();
+        }
+        old.require_login(&name("ware"), 1, "refused".into()).await.unwrap();
+        folder.open(Keyring::default()).await.save_tokens(&name("shop"), pair("shop", 1)).await.unwrap();
+        let store = folder.open(ring(2, &[1])).await;
+        let rotation = store.rotate().await.unwrap();
+        let before: Vec<_> = rotation.before.iter().map(|it| it.keys.iter().next().unwrap().clone()).collect();
+        assert_eq!(before, [Some(key(1).id().clone()), None, Some(key(1).id().clone())]);
+        assert_eq!(folder.count(&key(1).id().to_string()), 0);
+        for _ in 0..2 {
+            let new = folder.open(ring(2, &[])).await;
+            for account in ["acme", "shop", "ware"] {
+                assert_eq!(refresh_token(&new, account).await, pair(account, 1).refresh.expose_secret());
+            }
+            let login = new.login(&name("ware")).await.unwrap().unwrap();
+            assert_eq!((login.generation, login.login_required.as_deref()), (1, Some("refused")));
+            let again = new.rotate().await.unwrap();
+            assert!(again.before.iter().all(|it| it.keys.iter().eq([&Some(key(2).id().clone())])));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rotation_that_can_not_open_everything_changes_nothing() {
+        let folder = Folder::new();
+        folder.open(ring(1, &[])).await.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        folder.open(ring(3, &[])).await.save_tokens(&name("ware"), pair("ware", 1)).await.unwrap();
+        let rows = folder.rows();
+        let error = folder.open(ring(2, &[1])).await.rotate().await.unwrap_err().to_string();
+        assert!(error.contains("account ware") && error.contains(&key(3).id().to_string()), "{error}");
+        assert!(!error.contains("account acme"), "{error}");
+        assert!(matches!(folder.open(Keyring::default()).await.rotate().await, Err(Error::NoKey)));
+        assert_eq!(folder.rows(), rows);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_key_reads_nothing_and_writes_nothing() {
+        let folder = Folder::new();
+        let right = folder.open(ring(1, &[])).await;
+        right.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        let rows = folder.rows();
+        for wrong in [ring(2, &[3]), Keyring::default()] {
+            let store = folder.open(wrong).await;
+            for error in [
+                store.verify_seals().await.unwrap_err(),
+                store.login(&name("acme")).await.unwrap_err(),
+                store.save_tokens(&name("acme"), pair("acme", 2)).await.unwrap_err(),
+            ] {
+                let Error::Sealed(unopened) = &error else { panic!("{error:?}") };
+                assert_eq!(unopened.len(), 1);
+                let said = error.to_string();
+                for word in ["account acme", &key(1).id().to_string(), "store.old_encryption_keys", "logout acme"] {
+                    assert!(said.contains(word), "{word}: {said}");
+                }
+            }
+            // What nobody has sealed may be written.
+            store.save_tokens(&name("ware"), pair("ware", 1)).await.unwrap();
+            Connection::open(folder.path()).unwrap().execute("DELETE FROM logins WHERE account = 'ware'", []).unwrap();
+        }
+        assert_eq!(folder.rows(), rows);
+        assert_eq!(refresh_token(&right, "acme").await, pair("acme", 1).refresh.expose_secret());
+    }
+
+    #[tokio::test]
+    async fn an_old_process_does_not_write_over_what_a_rotation_has_sealed() {
+        let folder = Folder::new();
+        let old = folder.open(ring(1, &[])).await;
+        old.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        folder.open(ring(2, &[1])).await.rotate().await.unwrap();
+        let rows = folder.rows();
+        let error = old.save_tokens(&name("acme"), pair("acme", 2)).await.unwrap_err();
+        assert!(matches!(error, Error::Sealed(_)), "{error}");
+        assert_eq!(folder.rows(), rows);
+    }
+
+    #[tokio::test]
+    async fn a_row_of_another_account_does_not_open() {
+        let folder = Folder::new();
+        let store = folder.open(ring(1, &[])).await;
+        store.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        let other = Connection::open(folder.path()).unwrap();
+        other.execute("UPDATE logins SET account = 'ware'", []).unwrap();
+        let error = store.verify_seals().await.unwrap_err().to_string();
+        assert!(error.contains("account ware") && error.contains("belongs to another account"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_somebody_reads_is_said_not_to_be_empty() {
+        let folder = Folder::new();
+        let store = folder.open(ring(1, &[])).await;
+        store.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        let reader = Connection::open(folder.path()).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM logins;").unwrap();
+        let connection = Connection::open(folder.path()).unwrap();
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+        assert!(!truncate(&connection).unwrap());
+        reader.execute_batch("COMMIT").unwrap();
+        assert!(truncate(&connection).unwrap());
+    }
 }

@@ -27,7 +27,10 @@ pub(super) enum Access {
 #[derive(Debug)]
 pub(super) enum Fault {
     Sql(rusqlite::Error),
-    Corrupt { what: &'static str, reason: String },
+    Corrupt {
+        what: &'static str,
+        reason: String,
+    },
     /// Any other reason, as callers are told it.
     Store(Error),
 }

@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::Sqlite;
-use super::sealing::{must_open, open};
 use super::journal::instant;
+use super::sealing::{must_open, open};
 use super::thread::Access;
 use crate::domain::account::AccountName;
 use crate::domain::token::{StoredLogin, TokenPair};
