@@ -10,12 +10,13 @@ use super::status::Status;
 use crate::broker::{Link, topology};
 use crate::config::{AccountConfig, Config};
 use crate::domain::clock::Clock;
+use crate::domain::token::TokenStore;
 use crate::events::{KNOWN_TYPES, Progress};
 use crate::ffn::operations::OPERATIONS;
 use crate::ffn::{Auth, Client};
 use crate::metrics::Metrics;
 use crate::schema::result::ErrorCode;
-use crate::store::{self, Keyring, Sealing, Sqlite, TokenStore};
+use crate::store::{self, Keyring, Sealing, Sqlite};
 
 /// Why the bridge could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]

@@ -38,6 +38,7 @@ impl App {
         let watch = Watch::default();
         let (inputs, relays) = (Stage::default(), Stage::default());
         // Reading needs no broker: what is read meanwhile waits in the journal.
+        self.spawn_keepers(&watch, &inputs);
         self.spawn_pollers(&watch, &inputs);
         // Compiling the schemas takes its time: meanwhile the broker is made ready.
         let validator = tokio::task::spawn_blocking(CommandValidator::new);
@@ -104,6 +105,20 @@ impl App {
             watch.spawn(stage, format!("the relay of {lane}"), move || {
                 let relay = Relay::new(lane.clone(), store.clone(), link.clone(), topology.clone(), metrics.clone());
                 relay.run(drain.clone())
+            });
+        }
+    }
+
+    /// A keeper for each account's tokens.
+    fn spawn_keepers(&self, watch: &Watch, stage: &Stage) {
+        for account in &self.accounts {
+            let (auth, stop) = (account.auth.clone(), stage.token());
+            watch.spawn(stage, format!("the keeper of the tokens of {}", account.client.account()), move || {
+                let (auth, stop) = (auth.clone(), stop.clone());
+                async move {
+                    auth.keep(stop).await;
+                    Ok::<_, Error>(())
+                }
             });
         }
     }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::scrape::{Scrape, rows_of};
 use crate::domain::account::Role;
 use crate::domain::feed::FeedName;
+use crate::domain::token::TokenStore;
 use crate::events::FeedProgress;
-use crate::store::{Journal, TokenStore};
+use crate::store::Journal;
 use crate::telemetry::Chain;
 
 /// Answers questions about the running bridge.
@@ -141,11 +142,12 @@ impl Status {
                     Some(reason) => ("required", Some(format!("{reason}: run `ffn-bridge login {name}`"))),
                     None => ("ok", None),
                 };
+                let tokens = login.tokens.as_ref();
                 Login {
                     state,
                     reason,
-                    access_token_expires_at: login.tokens.access_expires_at,
-                    obtained_at: Some(login.tokens.obtained_at),
+                    access_token_expires_at: tokens.map(|pair| pair.access_expires_at),
+                    obtained_at: tokens.map(|pair| pair.obtained_at),
                 }
             }
         }

@@ -8,9 +8,10 @@ use super::link;
 use crate::app::Account;
 use crate::broker::topology;
 use crate::config::Config;
+use crate::domain::token::TokenStore;
 use crate::ffn::{self, Client, users};
 use crate::metrics::Metrics;
-use crate::store::{self, Journal, Sqlite, TokenStore};
+use crate::store::{self, Journal, Sqlite};
 use crate::telemetry::Chain;
 
 /// What was found, line by line.
@@ -139,7 +140,7 @@ async fn sign_in_and_call(account: &Account) -> Result<String, ffn::Error> {
     let no_token = |source| ffn::Error::NoToken { operation: "users.current", source };
     let token = account.auth.access_token().await.map_err(no_token)?;
     account.auth.rejected(&token).await.map_err(no_token)?;
-    users::current_user(&account.client).await
+    Ok(users::current_user(&account.client).await?.id)
 }
 
 fn remedy(error: &ffn::Error, client: &Client, account: &Account) -> String {
@@ -152,7 +153,7 @@ fn remedy(error: &ffn::Error, client: &Client, account: &Account) -> String {
         ffn::Error::NoToken { source: ffn::auth::Error::NeedsLogin { .. }, .. } => {
             format!("run `ffn-bridge login {name}`: a person has to sign in again")
         }
-        ffn::Error::NoToken { source: ffn::auth::Error::Temporary { .. }, .. } => {
+        ffn::Error::NoToken { source: ffn::auth::Error::Temporary { .. } | ffn::auth::Error::Busy { .. }, .. } => {
             format!("is {} reachable from here? The tokens are kept; try again", config.token_url)
         }
         ffn::Error::NotSent { .. } | ffn::Error::NoAnswer { .. } => {

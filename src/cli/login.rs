@@ -21,7 +21,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use crate::ffn::auth::Authorization;
+use crate::ffn::auth::{Authorization, NewLogin};
 use crate::ffn::{Auth, Client, Config, users};
 use callback::{Callback, Receiver};
 
@@ -51,18 +51,20 @@ pub async fn login(
     input: impl AsyncBufRead + Unpin,
     output: &mut (impl Write + Send),
 ) -> anyhow::Result<()> {
-    let scopes = match way {
+    let login = match way {
         Way::Browser => browser(auth, config, output, open_browser).await?,
         Way::Manual => manual(auth, config, input, output).await?,
         Way::RefreshToken => adopt(auth, config, input, output).await?,
     };
+    let scopes = login.scopes().to_vec();
+    auth.accept(login).await?;
     writeln!(output, "The tokens of account {} are stored.", config.account)?;
     let missing: Vec<&str> =
         config.role.scopes().into_iter().filter(|scope| !scopes.iter().any(|granted| granted == scope)).collect();
     if !scopes.is_empty() && !missing.is_empty() {
         writeln!(output, "Beware: the sign-in was not granted {}; calls that need it fail.", missing.join(" and "))?;
     }
-    let user = users::current_user(client).await.map_err(|error| sentences::about_user(error, config))?;
+    let user = users::current_user(client).await.map_err(|error| sentences::about_user(error, config))?.id;
     writeln!(output, "Signed in as {user} ({}).", config.role)?;
     Ok(())
 }
@@ -73,7 +75,7 @@ async fn browser(
     config: &Config,
     output: &mut impl Write,
     open: impl FnOnce(&Url),
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<NewLogin> {
     let (listener, redirect) = listen(config.redirect_uri.as_ref()).await?;
     let authorization = auth.authorize(&redirect);
     writeln!(output, "Open this page and sign in, if the browser does not open by itself:\n\n{}\n", authorization.url)?;
@@ -99,7 +101,7 @@ async fn manual(
     config: &Config,
     input: impl AsyncBufRead + Unpin,
     output: &mut impl Write,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<NewLogin> {
     let redirect = match &config.redirect_uri {
         Some(redirect) => redirect.clone(),
         None => Url::parse("http://127.0.0.1/callback").context("the built-in redirect URI is none")?,
@@ -123,7 +125,7 @@ async fn adopt(
     config: &Config,
     input: impl AsyncBufRead + Unpin,
     output: &mut impl Write,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<NewLogin> {
     writeln!(output, "Reading the refresh token of account {} from standard input.", config.account)?;
     let token = SecretString::from(line(input).await?);
     auth.adopt(token).await.map_err(|error| sentences::about_refresh_token(error, config))
@@ -134,7 +136,7 @@ async fn finish(
     config: &Config,
     authorization: Authorization,
     callback: Callback,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<NewLogin> {
     match callback {
         Callback::Code(code) => {
             auth.sign_in(authorization, code).await.map_err(|error| sentences::about_code(error, config))

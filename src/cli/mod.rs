@@ -22,8 +22,9 @@ use crate::app::{Account, App, Signals};
 use crate::broker::Link;
 use crate::config::{self, Config};
 use crate::domain::account::AccountName;
+use crate::domain::token::TokenStore;
 use crate::metrics::Metrics;
-use crate::store::{self, Sqlite, TokenStore};
+use crate::store::{self, Sqlite};
 use crate::telemetry;
 
 /// Connects the JTL Fulfillment Network (FFN) with RabbitMQ: changes come out as events, commands go in as messages.

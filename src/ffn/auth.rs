@@ -1,34 +1,48 @@
 //! Access tokens for one account: one refresher, and a new pair is stored before anybody uses it.
 //!
-//! [`super::Client`] asks here before each call and again when FFN answers 401. The guarantees
-//! (contract 2.2): of any number of callers one refreshes; a refresh token that was answered is never sent
-//! again; the answer is in the store before its access token leaves this module; a refresh whose outcome
-//! nobody knows is tried again with the same token and changes nothing; a refused one ends in
-//! "login required", recorded in the store. A refresh runs in a task of its own, so that a caller who gives
-//! up does not take an answered pair with it. Tokens are in no log and no error.
+//! [`super::Client`] asks here before each call and again when FFN answers 401; the keeper
+//! ([`Auth::keep`]) refreshes ahead of need and notices what other processes store. The guarantees (contract
+//! 2.2): of any number of callers and processes one refreshes, under a lease of the store; that it will is on
+//! record before the refresh token is sent; a refresh token that was answered is never sent again; the answer
+//! is in the store before its access token leaves this module; a refresh whose outcome nobody knows is tried
+//! again with the same token and changes nothing; a refused one ends in "login required", recorded in the
+//! store. A refresh runs in a task of its own, so that a caller who gives up does not take an answered pair
+//! with it. Tokens are in no log and no error.
 
 mod session;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use self::shared::Need;
 pub use super::oauth::{Authorization, TokenError};
 use super::{Config, oauth::OAuth};
 use crate::domain::account::AccountName;
 use crate::domain::clock::Clock;
+use crate::domain::token::{StoreError, TokenPair, TokenStore};
 use crate::metrics::FfnMetrics;
-use crate::store::{self, TokenStore};
-use session::Session;
+use crate::telemetry::Chain;
+use session::{Session, Why};
+use shared::Shared;
+
+/// How often the keeper looks at the store and at the clock.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The sign-in of one account.
 pub struct Auth {
     oauth: Arc<OAuth>,
     clock: Clock,
+    shared: Arc<Shared>,
     session: Arc<Mutex<Session>>,
 }
 
@@ -63,9 +77,31 @@ pub enum Error {
         #[source]
         source: Option<Arc<TokenError>>,
     },
+    /// Somebody else holds the lease on the account's refreshes and does not give it back.
+    #[error("another process is refreshing the tokens of account {account}")]
+    Busy {
+        /// The account.
+        account: AccountName,
+    },
     /// The store failed, and nothing is used that is not stored.
     #[error("the tokens can't be read or stored")]
-    Store(#[source] store::Error),
+    Store(#[from] StoreError),
+}
+
+/// A pair of tokens that a sign-in brought and that is not stored yet: see [`Auth::accept`].
+#[derive(Debug)]
+pub struct NewLogin(TokenPair);
+
+impl NewLogin {
+    /// The scopes, as far as FFN named them; else empty.
+    pub fn scopes(&self) -> &[String] {
+        &self.0.scopes
+    }
+
+    /// The access token, to look whose it is.
+    pub fn access(&self) -> &SecretString {
+        &self.0.access
+    }
 }
 
 impl Auth {
@@ -80,8 +116,42 @@ impl Auth {
         metrics: FfnMetrics,
     ) -> Result<Self, reqwest::Error> {
         let oauth = Arc::new(OAuth::new(config)?);
-        let session = Session::new(config.account.clone(), Arc::clone(&oauth), store, clock.clone(), metrics);
-        Ok(Self { oauth, clock, session: Arc::new(Mutex::new(session)) })
+        let shared = Arc::new(Shared::default());
+        let session = Session::new(
+            config.account.clone(),
+            Arc::clone(&oauth),
+            store,
+            clock.clone(),
+            metrics,
+            Arc::clone(&shared),
+        );
+        Ok(Self { oauth, clock, shared, session: Arc::new(Mutex::new(session)) })
+    }
+
+    /// Refreshes ahead of need until `stop` is cancelled, resolves what a crash left in doubt, and notices
+    /// within seconds when a person signs in or out in another process.
+    pub async fn keep(&self, stop: CancellationToken) {
+        loop {
+            let tended = apart(Arc::clone(&self.session).lock_owned().await, |session| session.tend().boxed());
+            let idle = match tended.await {
+                Some(Ok(until_due)) => until_due.min(LOOK),
+                Some(Err(error)) => {
+                    tracing::debug!(error = %Chain(&error), "the tokens could not be looked after");
+                    LOOK
+                }
+                None => LOOK,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(idle) => {}
+            }
+        }
+    }
+
+    /// Whether and why a person is needed, as it is now and as it changes. Known after the first call here
+    /// or the keeper's first look.
+    pub fn needs_login(&self) -> watch::Receiver<Option<Need>> {
+        self.shared.need.subscribe()
     }
 
     /// A token that lives a while yet, refreshed if need be.
@@ -89,12 +159,12 @@ impl Auth {
     /// # Errors
     /// See [`Error`]; while the old token still lives, trouble with the refresh is no error.
     pub async fn access_token(&self) -> Result<SecretString, Error> {
-        let session = Arc::clone(&self.session).lock_owned().await;
-        if let Some(token) = session.fresh(None) {
+        if let Some(token) = self.shared.usable(self.clock.now(), None) {
             return Ok(token);
         }
+        let session = Arc::clone(&self.session).lock_owned().await;
         let account = session.account().clone();
-        match apart(session, |mut session| async move { session.renew(None).await }).await {
+        match apart(session, |session| session.renew(Why::Needed).boxed()).await {
             Some(Ok(Some(token))) => Ok(token),
             Some(Err(error)) => Err(error),
             Some(Ok(None)) | None => Err(Error::Temporary { account, source: None }),
@@ -102,18 +172,19 @@ impl Auth {
     }
 
     /// A better token than `token`, which FFN answered with 401: from the store, or by one refresh.
-    /// `None` if a token that was refreshed for this a moment ago is rejected as well (contract 2.2, rule 3).
+    /// `None` if `token` itself came from a refresh for this reason (contract 2.2, rule 3): then the account
+    /// counts as one that needs a person, and is tried again after a pause that grows.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn rejected(&self, token: &SecretString) -> Result<Option<SecretString>, Error> {
-        let session = Arc::clone(&self.session).lock_owned().await;
-        if let Some(newer) = session.fresh(Some(token)) {
+        if let Some(newer) = self.shared.usable(self.clock.now(), Some(token)) {
             return Ok(Some(newer));
         }
+        let session = Arc::clone(&self.session).lock_owned().await;
         let account = session.account().clone();
         let token = token.clone();
-        let renewed = apart(session, |mut session| async move { session.renew(Some(&token)).await }).await;
+        let renewed = apart(session, move |session| session.renew(Why::Rejected(token)).boxed()).await;
         renewed.unwrap_or(Err(Error::Temporary { account, source: None }))
     }
 
@@ -122,34 +193,52 @@ impl Auth {
         self.oauth.authorize(redirect)
     }
 
-    /// Ends a sign-in: exchanges the code and stores the pair. Gives the scopes, as far as FFN named them.
+    /// Ends a sign-in: exchanges the code. Nothing is stored yet, and what was stored stays.
     ///
     /// # Errors
     /// [`Error::NeedsLogin`] if the code was refused; else see [`Error`].
-    pub async fn sign_in(&self, authorization: Authorization, code: SecretString) -> Result<Vec<String>, Error> {
+    pub async fn sign_in(&self, authorization: Authorization, code: SecretString) -> Result<NewLogin, Error> {
         let session = Arc::clone(&self.session).lock_owned().await;
         let account = session.account().clone();
-        apart(session, |mut session| async move { session.sign_in(authorization, &code).await })
+        apart(session, move |session| async move { session.sign_in(authorization, &code).await }.boxed())
             .await
             .unwrap_or(Err(Error::Temporary { account, source: None }))
     }
 
-    /// Takes over a refresh token that was obtained elsewhere: spends it and stores the pair. What was
-    /// stored before stays if the token is refused.
+    /// Takes over a refresh token that was obtained elsewhere: spends it, once the store has proved that it
+    /// can be written. The new pair is not stored yet, and what was stored stays.
     ///
     /// # Errors
     /// [`Error::NeedsLogin`] if the token was refused; else see [`Error`].
-    pub async fn adopt(&self, refresh: SecretString) -> Result<Vec<String>, Error> {
+    pub async fn adopt(&self, refresh: SecretString) -> Result<NewLogin, Error> {
         let session = Arc::clone(&self.session).lock_owned().await;
         let account = session.account().clone();
-        apart(session, |mut session| async move { session.adopt(&refresh).await })
+        apart(session, move |session| async move { session.adopt(&refresh).await }.boxed())
             .await
             .unwrap_or(Err(Error::Temporary { account, source: None }))
     }
 
-    /// Waits until no refresh is in flight; for the end of the process.
+    /// Stores what a sign-in brought, in place of what was there. Whoever runs on this store uses it from
+    /// then on.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn accept(&self, login: NewLogin) -> Result<(), Error> {
+        let session = Arc::clone(&self.session).lock_owned().await;
+        let account = session.account().clone();
+        apart(session, move |session| session.accept(login.0).boxed())
+            .await
+            .unwrap_or(Err(Error::Temporary { account, source: None }))
+    }
+
+    /// Waits until no refresh is in flight and stores what is not stored yet; for the end of the process.
     pub async fn settle(&self) {
-        drop(self.session.lock().await);
+        let session = Arc::clone(&self.session).lock_owned().await;
+        let account = session.account().clone();
+        if let Some(Err(error)) = apart(session, |session| session.save_unsaved().boxed()).await {
+            let error = Chain(&error).to_string();
+            tracing::error!(%account, error, "new tokens can't be stored: a person will have to sign in again");
+        }
     }
 
     /// The clock tokens are measured with.
@@ -159,11 +248,10 @@ impl Auth {
 }
 
 /// Runs `work` to its end even if the caller goes away. `None` if it panicked or the runtime ends.
-async fn apart<F, W, T>(session: tokio::sync::OwnedMutexGuard<Session>, work: W) -> Option<T>
+async fn apart<W, T>(mut session: OwnedMutexGuard<Session>, work: W) -> Option<T>
 where
-    W: FnOnce(tokio::sync::OwnedMutexGuard<Session>) -> F,
-    F: Future<Output = T> + Send + 'static,
+    W: FnOnce(&mut Session) -> BoxFuture<'_, T> + Send + 'static,
     T: Send + 'static,
 {
-    tokio::spawn(work(session)).await.ok()
+    tokio::spawn(async move { work(&mut session).await }).await.ok()
 }

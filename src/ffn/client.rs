@@ -102,15 +102,36 @@ impl Client {
     /// # Errors
     /// See [`Error`]; [`Error::disposition`] says what to do.
     pub async fn call(&self, request: Request) -> Result<Answer, Error> {
-        let operation = request.operation;
-        let no_token = |source| Error::NoToken { operation, source };
+        let no_token = |source| Error::NoToken { operation: request.operation, source };
+        // A token in hand may end while its turn is awaited: it is fetched afterwards.
+        let permit = self.gate.enter(request.priority).await;
         let token = self.auth.access_token().await.map_err(no_token)?;
-        let mut raw = self.send(&request, &token).await?;
-        if raw.status == StatusCode::UNAUTHORIZED
-            && let Some(better) = self.auth.rejected(&token).await.map_err(no_token)?
-        {
-            raw = self.send(&request, &better).await?;
+        let raw = self.send(&request, &token).await?;
+        drop(permit);
+        if raw.status != StatusCode::UNAUTHORIZED {
+            return self.judge(&request, raw);
         }
+        let Some(better) = self.auth.rejected(&token).await.map_err(no_token)? else {
+            return self.judge(&request, raw);
+        };
+        let _permit = self.gate.enter(request.priority).await;
+        let better = self.auth.access_token().await.unwrap_or(better);
+        let raw = self.send(&request, &better).await?;
+        self.judge(&request, raw)
+    }
+
+    /// Sends a call with a token that is not the account's yet; a 401 is an answer like any other.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn call_with(&self, token: &SecretString, request: Request) -> Result<Answer, Error> {
+        let _permit = self.gate.enter(request.priority).await;
+        let raw = self.send(&request, token).await?;
+        self.judge(&request, raw)
+    }
+
+    fn judge(&self, request: &Request, raw: Raw) -> Result<Answer, Error> {
+        let operation = request.operation;
         if !raw.status.is_success() {
             return Err(Error::Refused(Box::new(Refusal::read(operation, raw.status, raw.retry_after, &raw.body))));
         }
@@ -124,7 +145,6 @@ impl Client {
     /// Sends once and counts.
     async fn send(&self, request: &Request, token: &SecretString) -> Result<Raw, Error> {
         let prepared = self.prepare(request, token)?;
-        let _permit = self.gate.enter(request.priority).await;
         let begin = Instant::now();
         let result = self.exchange(request.operation, prepared).await;
         let status = match &result {

@@ -91,7 +91,9 @@ impl Error {
         match self {
             Self::NoToken { source, .. } => match source {
                 auth::Error::NeedsLogin { .. } | auth::Error::ClientRefused { .. } => Disposition::NeedsLogin,
-                auth::Error::Temporary { .. } | auth::Error::Store(_) => Disposition::Again { after: None },
+                auth::Error::Temporary { .. } | auth::Error::Busy { .. } | auth::Error::Store(_) => {
+                    Disposition::Again { after: None }
+                }
             },
             Self::NotSent { .. } => Disposition::Again { after: None },
             Self::NoAnswer { .. } | Self::Unreadable { .. } => Disposition::InDoubt,

@@ -22,12 +22,15 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Config;
-use crate::domain::token::TokenPair;
+use super::request::{retry_after, server_time};
+use crate::domain::token::{RefreshEnding, TokenPair};
 
 /// Life of an access token where the answer names none (contract 2.2).
 const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
 /// How long one request to the token endpoint may take.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The largest answer of the token endpoint that is read, in bytes.
+const BODY_LIMIT: usize = 256 * 1024;
 
 type Endpoints = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
@@ -56,18 +59,23 @@ pub enum TokenError {
         /// What the server said.
         reason: String,
     },
-    /// Another status: whether the token was spent is unknown.
+    /// Another status: whether the token was spent is unknown, unless it is 429.
     #[error("the OAuth server answered with status {status}")]
     Status {
         /// The status.
         status: u16,
+        /// How long the server asked to wait.
+        retry_after: Option<Duration>,
     },
+    /// No connection was made, so nothing was spent.
+    #[error("the OAuth server can't be reached")]
+    NotSent(#[source] reqwest::Error),
     /// No answer: whether the token was spent is unknown.
     #[error("no answer from the OAuth server")]
     Transport(#[source] reqwest::Error),
-    /// A success that can't be read, so the token is probably spent.
-    #[error("the OAuth server's answer can't be read")]
-    Unreadable,
+    /// A success that can't be read, so the token is probably spent. The body may hold new tokens.
+    #[error("the OAuth server answered with success, but with something else than tokens")]
+    Unreadable(SecretString),
 }
 
 /// One way through the browser: where to send the person and what to compare afterwards.
@@ -124,8 +132,10 @@ impl OAuth {
             .request_async(&self.http)
             .await
             .map_err(TokenError::from_request)?;
-        let refresh = answer.refresh_token().ok_or(TokenError::Unreadable)?.secret().clone().into();
-        Ok(pair(&answer, refresh, now))
+        let Some(refresh) = answer.refresh_token() else {
+            return Err(TokenError::Unreadable("it holds no refresh token".into()));
+        };
+        Ok(pair(&answer, refresh.secret().clone().into(), now))
     }
 
     /// Spends a refresh token. An answer without a new one keeps the old (contract 2.2).
@@ -142,11 +152,22 @@ impl OAuth {
 }
 
 impl TokenError {
-    /// Whether the same token may be tried again: nobody said that it is spent (contract 2.2, rule 4).
-    pub(super) fn is_unclear(&self) -> bool {
+    /// What it says about the token that was sent; `None` if that is refused for good (contract 2.2, rules 4
+    /// to 6).
+    pub(super) fn ending(&self) -> Option<RefreshEnding> {
         match self {
-            Self::Refused { .. } | Self::Client { .. } => false,
-            Self::Status { .. } | Self::Transport(_) | Self::Unreadable => true,
+            Self::Refused { .. } => None,
+            Self::Client { .. } | Self::NotSent(_) | Self::Status { status: 429, .. } => Some(RefreshEnding::NotSpent),
+            Self::Status { .. } | Self::Transport(_) => Some(RefreshEnding::Unclear),
+            Self::Unreadable(body) => Some(RefreshEnding::Unreadable(body.clone())),
+        }
+    }
+
+    /// How long the server asked to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -154,19 +175,21 @@ impl TokenError {
     fn from_request(error: RequestTokenError<Self, BasicErrorResponse>) -> Self {
         match error {
             RequestTokenError::Request(ours) => ours,
-            RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                Self::Unreadable
+            RequestTokenError::Parse(_, body) => {
+                let text = String::from_utf8_lossy(&body).into_owned();
+                Self::Unreadable(text.into())
             }
+            RequestTokenError::ServerResponse(_) | RequestTokenError::Other(_) => Self::Unreadable("".into()),
         }
     }
 
-    fn from_status(status: u16, body: &[u8]) -> Self {
+    fn from_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let error: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
         let is_client = error.error.as_deref() == Some("invalid_client");
         match status {
             400 | 401 if is_client => Self::Client { reason: error.words() },
             400 | 401 => Self::Refused { status, reason: error.words() },
-            _ => Self::Status { status },
+            _ => Self::Status { status, retry_after },
         }
     }
 }
@@ -193,17 +216,12 @@ impl ErrorBody {
 fn pair(answer: &BasicTokenResponse, refresh: SecretString, now: DateTime<Utc>) -> TokenPair {
     let life = TimeDelta::from_std(answer.expires_in().unwrap_or(DEFAULT_LIFE)).unwrap_or(TimeDelta::MAX);
     let access = answer.access_token().secret();
+    let access_expires_at = now.checked_add_signed(life).unwrap_or(DateTime::<Utc>::MAX_UTC);
     let scopes = answer.scopes().map_or_else(
         || scopes_of_jwt(access).unwrap_or_default(),
         |scopes| scopes.iter().map(|scope| scope.to_string()).collect(),
     );
-    TokenPair {
-        access_expires_at: now.checked_add_signed(life),
-        access: Some(access.clone().into()),
-        refresh,
-        obtained_at: now,
-        scopes,
-    }
+    TokenPair { access: access.clone().into(), access_expires_at, refresh, obtained_at: now, scopes }
 }
 
 /// The claim `scopes`, where the token is a JWT (contract 2.2); nothing else of it is read.
@@ -226,15 +244,31 @@ impl<'c> AsyncHttpClient<'c> for Http {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let transport = |error: reqwest::Error| TokenError::Transport(error.without_url());
+            let transport = |error: reqwest::Error| match error.is_connect() || error.is_builder() {
+                true => TokenError::NotSent(error.without_url()),
+                false => TokenError::Transport(error.without_url()),
+            };
             let request = reqwest::Request::try_from(request).map_err(transport)?;
-            let answer = self.0.execute(request).await.map_err(transport)?;
+            let mut answer = self.0.execute(request).await.map_err(transport)?;
             let status = answer.status();
-            let body = answer.bytes().await.map_err(transport)?;
-            if !status.is_success() {
-                return Err(TokenError::from_status(status.as_u16(), &body));
+            let wait = retry_after(answer.headers(), server_time(answer.headers()).unwrap_or_else(Utc::now));
+            let mut body = Vec::new();
+            loop {
+                match answer.chunk().await {
+                    Ok(Some(chunk)) if body.len() + chunk.len() <= BODY_LIMIT => body.extend_from_slice(&chunk),
+                    Ok(None) => break,
+                    // The status has said enough if it is no success, and so has the beginning of what is too long.
+                    Ok(Some(_)) => break,
+                    Err(_) if !status.is_success() => break,
+                    Err(error) if body.is_empty() => return Err(transport(error)),
+                    // A success that broke off: what came may hold the new tokens.
+                    Err(_) => break,
+                }
             }
-            Ok(HttpResponse::new(body.to_vec()))
+            if !status.is_success() {
+                return Err(TokenError::from_status(status.as_u16(), wait, &body));
+            }
+            Ok(HttpResponse::new(body))
         })
     }
 }
@@ -245,10 +279,11 @@ mod tests {
 
     #[test]
     fn a_refused_client_is_told_apart_from_a_refused_token() {
-        let client = TokenError::from_status(401, br#"{"error":"invalid_client"}"#);
+        let client = TokenError::from_status(401, None, br#"{"error":"invalid_client"}"#);
         assert!(matches!(client, TokenError::Client { .. }));
         let token = TokenError::from_status(
             401,
+            None,
             br#"{"error":"invalid_request","message":"The refresh token is invalid.","hint":"Token has been revoked"}"#,
         );
         assert_eq!(
@@ -256,11 +291,15 @@ mod tests {
             "the OAuth server refused it with status 401: invalid_request, The refresh token is invalid., Token has been revoked"
         );
         for (status, body) in [(400, &b"<html>"[..]), (401, b"")] {
-            assert!(matches!(TokenError::from_status(status, body), TokenError::Refused { .. }));
+            assert!(matches!(TokenError::from_status(status, None, body), TokenError::Refused { .. }));
         }
-        for status in [302, 403, 404, 408, 429, 500, 503] {
-            assert!(TokenError::from_status(status, br#"{"error":"invalid_grant"}"#).is_unclear(), "{status}");
+        for status in [302, 403, 404, 408, 500, 503] {
+            let ending = TokenError::from_status(status, None, br#"{"error":"invalid_grant"}"#).ending();
+            assert!(matches!(ending, Some(RefreshEnding::Unclear)), "{status}");
         }
+        let busy = TokenError::from_status(429, Some(Duration::from_secs(7)), b"");
+        assert!(matches!(busy.ending(), Some(RefreshEnding::NotSpent)));
+        assert_eq!(busy.retry_after(), Some(Duration::from_secs(7)));
     }
 
     #[test]

@@ -17,9 +17,11 @@ use super::config::RateLimit;
 use super::{Auth, Client, Config};
 use crate::domain::account::{AccountName, Role};
 use crate::domain::clock::Clock;
-use crate::domain::token::{StoredLogin, TokenPair};
+use crate::domain::token::{
+    KeptAnswer, Lease, Origin, Pending, RefreshEnding, RefreshRecord, StoreError, StoredLogin, TokenPair, TokenStore,
+    fingerprint,
+};
 use crate::metrics::Metrics;
-use crate::store::{Error, Pending, RefreshLock, TokenStore};
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
@@ -127,10 +129,11 @@ impl Api {
     }
 }
 
-/// A token store in memory that can be told to fail.
+/// A token store in memory that can be told to fail. Nobody else ever holds its lease.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
     pub(crate) login: Mutex<Option<StoredLogin>>,
+    pub(crate) kept: Mutex<Vec<String>>,
     /// So many of the next saves fail.
     pub(crate) failing_saves: AtomicUsize,
     pub(crate) reads: AtomicUsize,
@@ -141,24 +144,39 @@ impl MemoryStore {
     pub(crate) fn put(&self, pair: TokenPair) -> i64 {
         let mut login = self.login.lock().unwrap();
         let generation = login.as_ref().map_or(1, |login| login.generation + 1);
-        *login = Some(StoredLogin { tokens: pair, generation, login_required: None });
+        let signed_in_at = Utc::now();
+        *login =
+            Some(StoredLogin { tokens: Some(pair), generation, signed_in_at, login_required: None, refresh: None });
         generation
     }
 
     pub(crate) fn refresh_token(&self) -> String {
-        self.login.lock().unwrap().as_ref().unwrap().tokens.refresh.expose_secret().to_owned()
+        self.now().tokens.unwrap().refresh.expose_secret().to_owned()
     }
 
     pub(crate) fn login_required(&self) -> Option<String> {
-        self.login.lock().unwrap().as_ref().unwrap().login_required.clone()
+        self.now().login_required
+    }
+
+    /// Leaves behind what a process leaves that is killed while it refreshes.
+    pub(crate) fn crash_in_refresh(&self) {
+        self.change(|login| {
+            let fingerprint = fingerprint(&login.tokens.as_ref().unwrap().refresh);
+            let began_at = Utc::now();
+            login.refresh = Some(RefreshRecord { fingerprint, began_at, is_open: true, unclear: 0, unreadable: 0 });
+        });
+    }
+
+    pub(crate) fn now(&self) -> StoredLogin {
+        self.login.lock().unwrap().clone().unwrap()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut StoredLogin)) {
+        self.login.lock().unwrap().as_mut().map(change);
     }
 }
 
 impl TokenStore for MemoryStore {
-    fn lock_refresh<'a>(&'a self, _: &'a AccountName) -> Pending<'a, RefreshLock> {
-        Box::pin(async { Ok(Box::new(()) as RefreshLock) })
-    }
-
     fn login<'a>(&'a self, _: &'a AccountName) -> Pending<'a, Option<StoredLogin>> {
         Box::pin(async {
             self.reads.fetch_add(1, Ordering::SeqCst);
@@ -166,21 +184,81 @@ impl TokenStore for MemoryStore {
         })
     }
 
-    fn save_tokens<'a>(&'a self, _: &'a AccountName, tokens: TokenPair) -> Pending<'a, i64> {
-        Box::pin(async {
+    fn take_lease<'a>(&'a self, account: &'a AccountName, _: Duration) -> Pending<'a, Option<Lease>> {
+        Box::pin(async { Ok(Some(Lease { account: account.clone(), owner: String::new() })) })
+    }
+
+    fn release_lease(&self, _: Lease) -> Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn begin_refresh<'a>(
+        &'a self,
+        _: &'a Lease,
+        generation: i64,
+        fingerprint: String,
+        _: Duration,
+    ) -> Pending<'a, bool> {
+        Box::pin(async move {
+            let is_newest = self.now().generation == generation;
+            let began_at = Utc::now();
+            let first = RefreshRecord { fingerprint, began_at, is_open: true, unclear: 0, unreadable: 0 };
+            self.change(|login| login.refresh.get_or_insert(first).is_open = true);
+            Ok(is_newest)
+        })
+    }
+
+    fn end_refresh<'a>(&'a self, _: &'a AccountName, _: i64, ending: RefreshEnding) -> Pending<'a, ()> {
+        Box::pin(async move {
+            self.change(|login| {
+                let Some(record) = &mut login.refresh else { return };
+                record.is_open = false;
+                match &ending {
+                    RefreshEnding::NotSpent => {}
+                    RefreshEnding::Unclear => record.unclear += 1,
+                    RefreshEnding::Unreadable(_) => record.unreadable += 1,
+                }
+            });
+            if let RefreshEnding::Unreadable(body) = ending {
+                self.kept.lock().unwrap().push(body.expose_secret().to_owned());
+            }
+            Ok(())
+        })
+    }
+
+    fn save_tokens<'a>(&'a self, _: &'a AccountName, tokens: TokenPair, origin: Origin) -> Pending<'a, StoredLogin> {
+        Box::pin(async move {
             let failing =
                 self.failing_saves.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            if failing.is_ok() { Err(Error::Closed) } else { Ok(self.put(tokens)) }
+            if failing.is_ok() {
+                return Err(StoreError("the disk is full".into()));
+            }
+            let newest = self.login.lock().unwrap().as_ref().map_or(0, |login| login.generation);
+            if !matches!(origin, Origin::Refresh { of } if newest > of) {
+                self.put(tokens);
+            }
+            Ok(self.now())
         })
     }
 
     fn require_login<'a>(&'a self, _: &'a AccountName, generation: i64, reason: String) -> Pending<'a, ()> {
         Box::pin(async move {
-            if let Some(login) = self.login.lock().unwrap().as_mut().filter(|login| login.generation == generation) {
-                login.login_required = Some(reason);
-            }
+            self.change(|login| {
+                if login.generation == generation {
+                    login.login_required = Some(reason);
+                }
+            });
             Ok(())
         })
+    }
+
+    fn sign_out<'a>(&'a self, _: &'a AccountName) -> Pending<'a, bool> {
+        Box::pin(async { Ok(self.login.lock().unwrap().take().is_some()) })
+    }
+
+    fn kept_answers<'a>(&'a self, _: &'a AccountName) -> Pending<'a, Vec<KeptAnswer>> {
+        let answer = |body: &String| KeptAnswer { received_at: Utc::now(), body: body.clone().into() };
+        Box::pin(async move { Ok(self.kept.lock().unwrap().iter().map(answer).collect()) })
     }
 }
 
@@ -188,8 +266,8 @@ impl TokenStore for MemoryStore {
 pub(crate) fn pair(name: &str, life: TimeDelta) -> TokenPair {
     let now = Utc::now();
     TokenPair {
-        access: Some(SecretString::from(format!("access-{name}"))),
-        access_expires_at: Some(now + life),
+        access: SecretString::from(format!("access-{name}")),
+        access_expires_at: now + life,
         refresh: SecretString::from(format!("refresh-{name}")),
         obtained_at: now,
         scopes: Vec::new(),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::message::{ContentMode, Destination};
+use crate::domain::token::{Lease, Origin, RefreshEnding, StoredLogin, TokenPair};
 
 /// Makes a test of each promise, on a store of its own. `$open` gives the store and whatever has to
 /// live as long as it.
@@ -41,6 +42,10 @@ macro_rules! conformance {
             the_same_id_for_something_else_is_a_conflict
             a_result_enters_the_journal_with_the_outcome
             a_newer_sign_in_clears_that_one_is_needed
+            a_refreshed_pair_takes_only_the_place_of_the_one_it_came_from
+            a_lease_has_one_holder_until_it_is_given_back_or_over
+            a_refresh_is_on_record_until_it_brings_a_pair
+            a_sign_out_forgets_the_tokens_and_keeps_count
         }
     };
 }
@@ -316,25 +321,104 @@ pub(super) async fn a_result_enters_the_journal_with_the_outcome(store: &impl St
     assert_eq!(store.rows_after(&Lane::Results, 0, 10).await.unwrap().len(), 2);
 }
 
-pub(super) async fn a_newer_sign_in_clears_that_one_is_needed(store: &impl Store) {
-    let pair = |refresh: &str| TokenPair {
-        access: None,
-        access_expires_at: None,
+fn pair(refresh: &str) -> TokenPair {
+    TokenPair {
+        access: SecretString::from(format!("access of {refresh}")),
+        access_expires_at: at(1_700_001_800),
         refresh: SecretString::from(refresh),
         obtained_at: at(1_700_000_000),
         scopes: vec!["read".into(), "write".into()],
-    };
+    }
+}
+
+async fn login(store: &impl Store) -> StoredLogin {
+    store.login(&acme()).await.unwrap().unwrap()
+}
+
+pub(super) async fn a_newer_sign_in_clears_that_one_is_needed(store: &impl Store) {
     assert!(store.login(&acme()).await.unwrap().is_none());
-    let first = store.save_tokens(&acme(), pair("one")).await.unwrap();
-    store.require_login(&acme(), first, "refused".into()).await.unwrap();
-    assert_eq!(store.login(&acme()).await.unwrap().unwrap().login_required.as_deref(), Some("refused"));
-    let second = store.save_tokens(&acme(), pair("two")).await.unwrap();
-    assert!(second > first);
+    let first = store.save_tokens(&acme(), pair("one"), Origin::SignIn).await.unwrap();
+    store.require_login(&acme(), first.generation, "refused".into()).await.unwrap();
+    assert_eq!(login(store).await.login_required.as_deref(), Some("refused"));
+    let second = store.save_tokens(&acme(), pair("two"), Origin::SignIn).await.unwrap();
+    assert!(second.generation > first.generation && second.signed_in_at >= first.signed_in_at);
     // The refusal of an older token says nothing of the newer one.
-    store.require_login(&acme(), first, "refused".into()).await.unwrap();
-    let login = store.login(&acme()).await.unwrap().unwrap();
-    assert_eq!((login.generation, login.login_required), (second, None));
-    assert_eq!(login.tokens.refresh.expose_secret(), "two");
-    assert_eq!(login.tokens.scopes, ["read", "write"]);
+    store.require_login(&acme(), first.generation, "refused".into()).await.unwrap();
+    let now = login(store).await;
+    assert_eq!((now.generation, now.login_required), (second.generation, None));
+    let tokens = now.tokens.unwrap();
+    assert_eq!((tokens.refresh.expose_secret(), tokens.access.expose_secret()), ("two", "access of two"));
+    assert_eq!((tokens.scopes, tokens.access_expires_at), (pair("two").scopes, pair("two").access_expires_at));
     assert!(store.login(&other()).await.unwrap().is_none());
+}
+
+pub(super) async fn a_refreshed_pair_takes_only_the_place_of_the_one_it_came_from(store: &impl Store) {
+    let first = store.save_tokens(&acme(), pair("one"), Origin::SignIn).await.unwrap();
+    let refreshed = store.save_tokens(&acme(), pair("two"), Origin::Refresh { of: first.generation }).await.unwrap();
+    assert_eq!(refreshed.tokens.unwrap().refresh.expose_secret(), "two");
+    assert_eq!(refreshed.signed_in_at, first.signed_in_at, "nobody has signed in");
+    // Somebody was faster: what is newer stays, and is what counts.
+    let late = store.save_tokens(&acme(), pair("late"), Origin::Refresh { of: first.generation }).await.unwrap();
+    assert_eq!(late.tokens.unwrap().refresh.expose_secret(), "two");
+    assert_eq!(login(store).await.generation, refreshed.generation);
+    // One that a slow process brings after its token was given up is good all the same.
+    store.require_login(&acme(), refreshed.generation, "refused".into()).await.unwrap();
+    let of = Origin::Refresh { of: refreshed.generation };
+    assert_eq!(store.save_tokens(&acme(), pair("three"), of).await.unwrap().login_required, None);
+}
+
+pub(super) async fn a_lease_has_one_holder_until_it_is_given_back_or_over(store: &impl Store) {
+    const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+    let lease = store.take_lease(&acme(), LONG).await.unwrap().unwrap();
+    assert!(store.take_lease(&acme(), LONG).await.unwrap().is_none());
+    assert!(store.take_lease(&other(), LONG).await.unwrap().is_some());
+    store.release_lease(lease).await.unwrap();
+    let short = store.take_lease(&acme(), std::time::Duration::ZERO).await.unwrap().unwrap();
+    let taken_over = store.take_lease(&acme(), LONG).await.unwrap().unwrap();
+    assert_ne!(short, taken_over);
+    // Who has lost it gives nothing back.
+    store.release_lease(short).await.unwrap();
+    assert!(store.take_lease(&acme(), LONG).await.unwrap().is_none());
+}
+
+pub(super) async fn a_refresh_is_on_record_until_it_brings_a_pair(store: &impl Store) {
+    const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+    let generation = store.save_tokens(&acme(), pair("one"), Origin::SignIn).await.unwrap().generation;
+    let lease = store.take_lease(&acme(), LONG).await.unwrap().unwrap();
+    let begin = |generation| store.begin_refresh(&lease, generation, "name".into(), LONG);
+    assert!(!begin(generation + 1).await.unwrap() && login(store).await.refresh.is_none());
+    assert!(begin(generation).await.unwrap());
+    let record = async || login(store).await.refresh.unwrap();
+    let begun = record().await;
+    assert_eq!((begun.fingerprint.as_str(), begun.is_open, begun.unclear), ("name", true, 0));
+    store.end_refresh(&acme(), generation, RefreshEnding::NotSpent).await.unwrap();
+    assert!(!record().await.is_doubtful());
+    assert!(begin(generation).await.unwrap());
+    store.end_refresh(&acme(), generation, RefreshEnding::Unclear).await.unwrap();
+    assert!(begin(generation).await.unwrap());
+    store.end_refresh(&acme(), generation, RefreshEnding::Unreadable("<html>".into())).await.unwrap();
+    let ended = record().await;
+    assert_eq!((ended.is_open, ended.unclear, ended.unreadable, ended.began_at), (false, 1, 1, begun.began_at));
+    let kept = store.kept_answers(&acme()).await.unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.body.expose_secret()).collect::<Vec<_>>(), ["<html>"]);
+    // Without the lease, and with a token that was refused, nothing may be sent.
+    store.require_login(&acme(), generation, "refused".into()).await.unwrap();
+    assert!(!begin(generation).await.unwrap());
+    let next = store.save_tokens(&acme(), pair("two"), Origin::SignIn).await.unwrap();
+    assert!(next.refresh.is_none() && store.kept_answers(&acme()).await.unwrap().is_empty());
+    store.release_lease(Lease { account: acme(), owner: lease.owner.clone() }).await.unwrap();
+    assert!(!begin(next.generation).await.unwrap() && login(store).await.refresh.is_none());
+}
+
+pub(super) async fn a_sign_out_forgets_the_tokens_and_keeps_count(store: &impl Store) {
+    assert!(!store.sign_out(&acme()).await.unwrap());
+    let first = store.save_tokens(&acme(), pair("one"), Origin::SignIn).await.unwrap();
+    store.end_refresh(&acme(), 0, RefreshEnding::Unreadable("<html>".into())).await.unwrap();
+    assert!(store.sign_out(&acme()).await.unwrap() && !store.sign_out(&acme()).await.unwrap());
+    let now = login(store).await;
+    assert!(now.tokens.is_none() && now.login_required.is_some() && now.generation > first.generation);
+    assert!(store.kept_answers(&acme()).await.unwrap().is_empty());
+    // A refresh that was in flight does not undo it.
+    let late = Origin::Refresh { of: first.generation };
+    assert!(store.save_tokens(&acme(), pair("late"), late).await.unwrap().tokens.is_none());
 }

@@ -1,7 +1,8 @@
 //! Durable state: the journal, the command log and the tokens.
 //!
-//! Three narrow traits, so that each flow sees only what it needs, and implementations that hold all
-//! three. A promise they share: when a call returns `Ok`, what it wrote survives the loss of power.
+//! Narrow traits, so that each flow sees only what it needs (that of the tokens is [`TokenStore`], beside
+//! the tokens in `domain`), and implementations that hold them all. A promise they share: when a call
+//! returns `Ok`, what it wrote survives the loss of power.
 
 pub mod config;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::message::{CloudEvent, Draft, Lane, Message};
-use crate::domain::token::{StoredLogin, TokenPair};
+use crate::domain::token::{StoreError, TokenStore};
 
 /// Opens the store that the configuration names, making or migrating it where needed. Whether its keys fit
 /// is another question: see [`Sqlite::verify_seals`].
@@ -80,6 +81,12 @@ pub enum Error {
         "there is no key to seal with: set store.encryption_key (`ffn-bridge keys generate` makes a key). Nothing was changed"
     )]
     NoKey,
+    /// A refresh of tokens does not end.
+    #[error("account {account} has been refreshing its tokens for a minute. Nothing was changed: try again")]
+    Refreshing {
+        /// The account.
+        account: AccountName,
+    },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -113,24 +120,10 @@ fn tell_sealed(unopened: &[Unopened]) -> String {
     )
 }
 
-/// Held while a refresh token is spent; dropping it, or the end of the process, lets the next one in.
-pub type RefreshLock = Box<dyn Send + Sync>;
-
-/// The sign-ins of the accounts.
-pub trait TokenStore: Send + Sync {
-    /// Waits until nobody else refreshes the tokens of an account: no other task, and no other process on
-    /// the same store, such as a `check` beside the running bridge. Read the store again afterwards.
-    fn lock_refresh<'a>(&'a self, account: &'a AccountName) -> Pending<'a, RefreshLock>;
-
-    /// The newest sign-in of an account, or `None` before the first.
-    fn login<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredLogin>>;
-
-    /// Stores a new pair, durably, and clears `login_required`. Gives the pair's generation.
-    fn save_tokens<'a>(&'a self, account: &'a AccountName, tokens: TokenPair) -> Pending<'a, i64>;
-
-    /// Records that FFN refused the refresh token of `generation` and a person has to sign in again.
-    /// Does nothing if a newer pair is there by now.
-    fn require_login<'a>(&'a self, account: &'a AccountName, generation: i64, reason: String) -> Pending<'a, ()>;
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        Self(error.into())
+    }
 }
 
 /// What a poll brings to the journal, in one transaction.

@@ -8,8 +8,9 @@ use crate::catalog::{CANCEL_REASONS, Role};
 use crate::feed;
 use crate::json::{Json, obj};
 use crate::list::{self, Rows};
-use crate::oauth::field;
+use crate::oauth::{TokenCall, field};
 use crate::outbound::Outbound;
+use crate::refreshes::Receipt;
 use crate::schema;
 use crate::world::World;
 
@@ -24,11 +25,26 @@ pub(crate) struct Call {
     pub(crate) body: Vec<u8>,
     /// The request holds the creation lock of its number.
     pub(crate) own_lock: bool,
+    /// Its number in the journal.
+    pub(crate) seq: u64,
+    pub(crate) receipt: Receipt,
 }
 
 impl Call {
     pub(crate) fn query(&self) -> Vec<(String, String)> {
         url::form_urlencoded::parse(self.raw_query.as_bytes()).into_owned().collect()
+    }
+
+    /// The request as the token endpoint sees it.
+    pub(crate) fn for_token(&self, now: i64) -> TokenCall<'_> {
+        TokenCall {
+            authorization: self.authorization.as_deref(),
+            form: self.content_type.starts_with("application/x-www-form-urlencoded"),
+            body: &self.body,
+            seq: self.seq,
+            receipt: &self.receipt,
+            now,
+        }
     }
 
     fn json(&self) -> Outcome<Json> {
@@ -157,25 +173,22 @@ pub(crate) fn number_to_create(call: &Call) -> Option<String> {
     call.json().ok()?.text("merchantOutboundNumber").map(str::to_owned)
 }
 
-/// Answers a request. The second value is a refresh token that was spent on the way.
-pub(crate) fn respond(world: &mut World, call: &Call) -> (Answer, Option<String>) {
+/// Answers a request.
+pub(crate) fn respond(world: &mut World, call: &Call) -> Answer {
     let now = world.clock.now();
     match (call.path.as_str(), &call.method) {
         ("/authorize", method) => {
             let form = (*method == Method::POST).then_some(call.body.as_slice());
             if form.is_none() && *method != Method::GET {
-                return (Answer::empty(405), None);
+                return Answer::empty(405);
             }
-            (world.oauth.authorize(&world.flags, call.raw_query.as_bytes(), form, now), None)
+            world.oauth.authorize(&world.flags, call.raw_query.as_bytes(), form, now)
         }
-        ("/token", &Method::POST) => {
-            let form = call.content_type.starts_with("application/x-www-form-urlencoded");
-            world.oauth.token(&world.flags, call.authorization.as_deref(), form, &call.body, now)
-        }
-        ("/token", _) => (Answer::empty(405), None),
+        ("/token", &Method::POST) => world.oauth.token(&world.flags, &call.for_token(now)),
+        ("/token", _) => Answer::empty(405),
         _ => {
             let spelling = world.flags.error_metadata_spelling;
-            (api(world, call, now).unwrap_or_else(|fail| fail.into_answer(spelling)), None)
+            api(world, call, now).unwrap_or_else(|fail| fail.into_answer(spelling))
         }
     }
 }
@@ -200,11 +213,20 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
         return Err(Fail::bare(405));
     }
     let caller = world.oauth.caller(call.authorization.as_deref(), now).ok_or_else(|| Fail::bare(401))?;
+    if world.flags.switches.portal_never_visited.contains(&caller.role) {
+        return Err(Fail::bare(404));
+    }
     let right = if call.method == Method::GET { "read" } else { "write" };
     if let Some(role) = role {
         let scope = format!("ffn.{}.{right}", role.name());
-        if caller.role != role || !caller.scopes.contains(&scope) {
+        if !caller.scopes.contains(&scope) {
             return Err(Fail::bare(403));
+        }
+        if caller.role != role {
+            return Err(match role {
+                Role::Merchant => Fail::new(403, "Shared_UserIsNotAMerchant", "The user is not a merchant."),
+                Role::Fulfiller => Fail::new(403, "Shared_UserIsNotAFulfiller", "The user is not a fulfiller."),
+            });
         }
     }
     if call.method != Method::GET && !call.content_type.to_ascii_lowercase().starts_with("application/json") {
@@ -237,7 +259,9 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
         None => Err(Fail::new(404, code, "The object was not found.").with(key, name)),
     };
     match resource {
-        R::User => Ok(Answer::json(200, world.catalog.user_json(role).to_string())),
+        R::User => {
+            Ok(Answer::json(200, world.catalog.user_json(role, !world.flags.switches.leave_out_roles).to_string()))
+        }
         R::CancelReasons => {
             let rows: Vec<Json> = CANCEL_REASONS
                 .iter()

@@ -1,10 +1,14 @@
 //! The seeded data that outbounds refer to: products, warehouses, shipping methods, partners.
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
 use crate::decimal::Decimal;
 use crate::json::{Json, int, obj};
 
 /// Which side of the network looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     Merchant,
     Fulfiller,
@@ -254,11 +258,19 @@ impl Catalog {
         ])
     }
 
-    pub(crate) fn user_json(&self, role: Role) -> Json {
-        let (id, name, title) = match role {
-            Role::Merchant => (&self.merchant, "Example Shop", "Merchant"),
-            Role::Fulfiller => (&self.fulfiller, "Example Logistics", "Fulfiller"),
+    pub(crate) fn user_id(&self, role: Role) -> &str {
+        match role {
+            Role::Merchant => &self.merchant,
+            Role::Fulfiller => &self.fulfiller,
+        }
+    }
+
+    pub(crate) fn user_json(&self, role: Role, tell_role: bool) -> Json {
+        let (name, title) = match role {
+            Role::Merchant => ("Example Shop", "Merchant"),
+            Role::Fulfiller => ("Example Logistics", "Fulfiller"),
         };
-        obj([("userId", id.as_str().into()), ("roles", Json::Arr(vec![title.into()])), ("address", self.address(name))])
+        let roles = tell_role.then(|| Json::Arr(vec![title.into()]));
+        obj([("userId", self.user_id(role).into()), ("roles", roles.into()), ("address", self.address(name))])
     }
 }

@@ -7,11 +7,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::catalog::Role;
 use crate::clock;
 use crate::decimal::Decimal;
+use crate::faults::Plan;
 use crate::json::Members;
-use crate::oauth::field;
+use crate::oauth::{Grant, field};
 use crate::outbound::Actor;
+use crate::switches::Switches;
 use crate::warehouse::Advance;
 use crate::world::{Stock, World};
 
@@ -81,6 +84,8 @@ struct SetStock {
 #[serde(deny_unknown_fields)]
 struct Revoke {
     what: What,
+    /// Only tokens of this account.
+    role: Option<Role>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
@@ -203,8 +208,8 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
         ("POST", ["stock"]) => set_stock(world, read(body)?),
         ("POST", ["faults"]) => {
             let text = std::str::from_utf8(body).map_err(bad)?;
-            let id = world.faults.add(text).map_err(bad)?;
-            Ok(json!({"id": id}))
+            let plan = Plan::read(text).map_err(bad)?;
+            Ok(json!({"id": world.faults.add(plan)}))
         }
         ("GET", ["faults"]) => Ok(json!({"faults": world.faults.list()})),
         ("DELETE", ["faults"]) => Ok(json!({"removed": world.faults.remove(None)})),
@@ -216,15 +221,35 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
             let since = field(query, "since").map_or(Ok(0), str::parse).map_err(bad)?;
             Ok(json!({"last": world.journal.count(), "requests": world.journal.since(since)}))
         }
+        ("GET", ["settings"]) => Ok(world.flags.switches.json()),
+        ("POST", ["settings"]) => {
+            let changed = world.flags.switches.with(body).map_err(bad)?;
+            Ok(switch(world, changed))
+        }
+        ("DELETE", ["settings"]) => {
+            let start = world.switches_at_start.clone();
+            Ok(switch(world, start))
+        }
         ("GET", ["tokens"]) => Ok(world.oauth.counters()),
+        ("GET", ["tokens", "refreshes"]) => {
+            let since = field(query, "since").map_or(Ok(0), str::parse).map_err(bad)?;
+            Ok(json!({"refreshes": world.oauth.record.since(since)}))
+        }
         ("POST", ["tokens", "revoke"]) => {
-            let what = read::<Revoke>(body)?.what;
-            let (access, refresh) = world.oauth.revoke(what != What::Refresh, what != What::Access);
+            let Revoke { what, role } = read(body)?;
+            let meant = |grant: &Grant| role.is_none_or(|r| grant.role == r);
+            let (access, refresh) = world.oauth.revoke(what != What::Refresh, what != What::Access, meant);
             Ok(json!({"accessTokensRevoked": access, "refreshTokensRevoked": refresh}))
         }
         ("GET", ["secrets"]) => Ok(json!({"secrets": world.oauth.secrets()})),
         _ => Err((404, format!("no control request {method} {}; see --help", path.join("/")))),
     }
+}
+
+fn switch(world: &mut World, to: Switches) -> Value {
+    world.oauth.learn_client(&world.flags.client_id, &to.client_secret);
+    world.flags.switches = to;
+    world.flags.switches.json()
 }
 
 fn state(world: &World) -> Value {

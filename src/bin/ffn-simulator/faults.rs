@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::catalog::Role;
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Match {
@@ -14,6 +16,10 @@ struct Match {
     path: Option<String>,
     query: Option<String>,
     body: Option<String>,
+    /// Whose token the request carries, in the header or in the form.
+    role: Option<Role>,
+    /// The form's member of this name.
+    grant_type: Option<String>,
     /// Only the n-th matching request, counted from 1.
     nth: Option<u64>,
     /// Let so many matching requests pass.
@@ -22,7 +28,7 @@ struct Match {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Plan {
+struct PlanBody {
     #[serde(rename = "match", default)]
     aim: Match,
     /// How often; 0 = until it is deleted.
@@ -39,6 +45,8 @@ struct KindBody {
     after: bool,
     delay_ms: Option<u64>,
     delay_after_ms: Option<u64>,
+    truncate: Option<i64>,
+    cut: bool,
     cut_before: bool,
     cut_after: bool,
     hang: bool,
@@ -58,6 +66,11 @@ pub(crate) enum Kind {
     },
     Delay(u64),
     DelayAfter(u64),
+    /// The body ends early; with `cut` the connection closes there, short of the length it gave.
+    Truncate {
+        at: i64,
+        cut: bool,
+    },
     CutBefore,
     CutAfter,
     Hang,
@@ -65,12 +78,19 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it takes the place of the request's effect.
+    pub(crate) fn is_instead(&self) -> bool {
+        matches!(self, Kind::Status { after: false, .. } | Kind::CutBefore | Kind::Hang)
+    }
+
     pub(crate) fn label(&self) -> String {
         match self {
             Kind::Status { status, after: false, .. } => format!("status {status}"),
             Kind::Status { status, after: true, .. } => format!("status {status} after"),
             Kind::Delay(ms) => format!("delay {ms} ms"),
             Kind::DelayAfter(ms) => format!("delay {ms} ms after"),
+            Kind::Truncate { at, cut: false } => format!("truncate at {at}"),
+            Kind::Truncate { at, cut: true } => format!("truncate at {at} and cut"),
             Kind::CutBefore => "cut_before".to_owned(),
             Kind::CutAfter => "cut_after".to_owned(),
             Kind::Hang => "hang".to_owned(),
@@ -112,6 +132,13 @@ fn read_kind(raw: &str) -> Result<Kind, String> {
     }
     found.extend(body.delay_ms.map(Kind::Delay));
     found.extend(body.delay_after_ms.map(Kind::DelayAfter));
+    found.extend(body.truncate.map(|at| Kind::Truncate { at, cut: body.cut }));
+    if body.cut && body.truncate.is_none() {
+        return Err("cut goes with truncate only".to_owned());
+    }
+    if body.after && body.status.is_none() {
+        return Err("after goes with status only".to_owned());
+    }
     for (set, kind) in [
         (body.cut_before, Kind::CutBefore),
         (body.cut_after, Kind::CutAfter),
@@ -125,6 +152,47 @@ fn read_kind(raw: &str) -> Result<Kind, String> {
     match (found.pop(), found.is_empty()) {
         (Some(kind), true) => Ok(kind),
         _ => Err("kind must name exactly one fault".to_owned()),
+    }
+}
+
+/// A fault as it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    aim: Match,
+    times: u64,
+    kind: Kind,
+}
+
+impl Plan {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let plan: PlanBody = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        if plan.aim.nth == Some(0) {
+            return Err("nth counts from 1".to_owned());
+        }
+        Ok(Plan { aim: plan.aim, times: plan.times.unwrap_or(1), kind: read_kind(plan.kind.get())? })
+    }
+}
+
+/// What a request shows of itself to a fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) body: &'a [u8],
+    pub(crate) role: Option<Role>,
+}
+
+impl Match {
+    fn hits(&self, seen: Seen<'_>) -> bool {
+        let grant = || url::form_urlencoded::parse(seen.body).find(|(n, _)| n == "grant_type").map(|(_, v)| v);
+        let path = seen.path.to_ascii_lowercase();
+        self.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(seen.method))
+            && self.path.as_ref().is_none_or(|p| path.contains(&p.to_ascii_lowercase()))
+            && self.query.as_ref().is_none_or(|q| seen.query.contains(q.as_str()))
+            && self.body.as_ref().is_none_or(|b| String::from_utf8_lossy(seen.body).contains(b.as_str()))
+            && self.role.is_none_or(|r| seen.role == Some(r))
+            && self.grant_type.as_ref().is_none_or(|g| grant().is_some_and(|given| given == g.as_str()))
     }
 }
 
@@ -147,26 +215,18 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    pub(crate) fn add(&mut self, body: &str) -> Result<u64, String> {
-        let plan: Plan = serde_json::from_str(body).map_err(|e| e.to_string())?;
-        let kind = read_kind(plan.kind.get())?;
-        let times = plan.times.unwrap_or(1);
+    pub(crate) fn add(&mut self, plan: Plan) -> u64 {
         self.last += 1;
-        let left = if plan.aim.nth.is_some() { Some(1) } else { (times > 0).then_some(times) };
-        self.list.push(Fault { id: self.last, aim: plan.aim, left, matched: 0, fired: 0, kind });
-        Ok(self.last)
+        let left = if plan.aim.nth.is_some() { Some(1) } else { (plan.times > 0).then_some(plan.times) };
+        self.list.push(Fault { id: self.last, aim: plan.aim, left, matched: 0, fired: 0, kind: plan.kind });
+        self.last
     }
 
     /// The fault that hits this request, if any; counts it.
-    pub(crate) fn take(&mut self, method: &str, path: &str, query: &str, body: &[u8]) -> Option<Kind> {
-        let lower = path.to_ascii_lowercase();
+    pub(crate) fn take(&mut self, seen: Seen<'_>) -> Option<Kind> {
         for fault in self.list.iter_mut().filter(|f| f.left != Some(0)) {
             let aim = &fault.aim;
-            let hit = aim.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(method))
-                && aim.path.as_ref().is_none_or(|p| lower.contains(&p.to_ascii_lowercase()))
-                && aim.query.as_ref().is_none_or(|q| query.contains(q.as_str()))
-                && aim.body.as_ref().is_none_or(|b| String::from_utf8_lossy(body).contains(b.as_str()));
-            if !hit {
+            if !aim.hits(seen) {
                 continue;
             }
             fault.matched += 1;
@@ -188,7 +248,7 @@ impl Faults {
             json!({
                 "id": f.id, "kind": f.kind.label(), "left": f.left, "matched": f.matched, "fired": f.fired,
                 "match": {"method": f.aim.method, "path": f.aim.path, "query": f.aim.query, "body": f.aim.body,
-                    "nth": f.aim.nth, "skip": f.aim.skip},
+                    "role": f.aim.role, "grant_type": f.aim.grant_type, "nth": f.aim.nth, "skip": f.aim.skip},
             })
         };
         self.list.iter().map(one).collect()
@@ -220,7 +280,19 @@ mod tests {
             read_kind(r#"{"status":429,"headers":{"Retry-After":"2"},"body":{"a":1.10}}"#),
             Ok(Kind::Status { status: 429, json: true, body, .. }) if body == r#"{"a":1.10}"#
         ));
-        for bad in ["{}", "\"x\"", "{\"status\":99}", "{\"delay_ms\":1,\"hang\":true}", "{\"typo\":1}", "3"] {
+        assert_eq!(read_kind("{\"truncate\":-2,\"cut\":true}"), Ok(Kind::Truncate { at: -2, cut: true }));
+        assert!(Plan::read(r#"{"kind":"hang","match":{"nth":0}}"#).is_err());
+        assert!(Plan::read(r#"{"kind":"hang","match":{"role":"boss"}}"#).is_err());
+        for bad in [
+            "{\"cut\":true}",
+            "{\"delay_ms\":1,\"after\":true}",
+            "{}",
+            "\"x\"",
+            "{\"status\":99}",
+            "{\"delay_ms\":1,\"hang\":true}",
+            "{\"typo\":1}",
+            "3",
+        ] {
             assert!(read_kind(bad).is_err(), "{bad}");
         }
     }
@@ -229,16 +301,30 @@ mod tests {
     fn skip_times_and_nth() {
         let hits = |plan: &str| {
             let mut faults = Faults::default();
-            faults.add(plan).unwrap();
-            (1..=6)
-                .filter(|_| true)
-                .map(|_| u8::from(faults.take("GET", "/api/V1/x", "", b"").is_some()))
-                .collect::<Vec<_>>()
+            faults.add(Plan::read(plan).unwrap());
+            let seen = Seen { method: "GET", path: "/api/V1/x", query: "", body: b"", role: Some(Role::Merchant) };
+            (1..=6).map(|_| u8::from(faults.take(seen).is_some())).collect::<Vec<_>>()
         };
         assert_eq!(hits(r#"{"kind":"hang"}"#), [1, 0, 0, 0, 0, 0]);
         assert_eq!(hits(r#"{"kind":"hang","times":2,"match":{"skip":1,"path":"/v1/"}}"#), [0, 1, 1, 0, 0, 0]);
         assert_eq!(hits(r#"{"kind":"hang","match":{"nth":3}}"#), [0, 0, 1, 0, 0, 0]);
         assert_eq!(hits(r#"{"kind":"hang","times":0}"#), [1; 6]);
         assert_eq!(hits(r#"{"kind":"hang","match":{"method":"POST"}}"#), [0; 6]);
+        assert_eq!(hits(r#"{"kind":"hang","times":0,"match":{"role":"merchant"}}"#), [1; 6]);
+        assert_eq!(hits(r#"{"kind":"hang","match":{"role":"fulfiller"}}"#), [0; 6]);
+        assert_eq!(hits(r#"{"kind":"hang","match":{"grant_type":"refresh_token"}}"#), [0; 6]);
+    }
+
+    #[test]
+    fn a_grant_type_is_read_from_the_form() {
+        let hits = |body: &str| {
+            let mut faults = Faults::default();
+            faults
+                .add(Plan::read(r#"{"kind":"hang","match":{"path":"/token","grant_type":"refresh_token"}}"#).unwrap());
+            let seen = Seen { method: "POST", path: "/token", query: "", body: body.as_bytes(), role: None };
+            faults.take(seen).is_some()
+        };
+        assert!(hits("a=b&grant_type=refresh%5Ftoken"));
+        assert!(!hits("grant_type=authorization_code&x=refresh_token"));
     }
 }

@@ -5,15 +5,8 @@ use std::net::SocketAddr;
 use chrono::{DateTime, Utc};
 use clap::{Parser, ValueEnum};
 
-/// What a refused refresh token is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(crate) enum RefreshAnswer {
-    /// 401 `invalid_request`
-    InvalidRequest,
-    /// 400 `invalid_grant`
-    InvalidGrant,
-}
+use crate::faults::Plan;
+use crate::switches::Switches;
 
 /// How the third member of an error is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,13 +40,18 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/locks                       {\"merchantOutboundNumber\":\"A-1\",\"seconds\":5}  creation answers 423
   POST   /_simulator/stock                       {\"merchantSku\":\"MUG-BLUE\",\"stockLevel\":\"3\",\"warehouseId\":\"...\"}
   POST   /_simulator/faults                      {\"match\":{\"method\":\"POST\",\"path\":\"/outbounds\"},\"times\":1,\"kind\":\"cut_after\"}
-  GET    /_simulator/faults   DELETE /_simulator/faults   DELETE /_simulator/faults/{n}
+  GET    /_simulator/faults   DELETE /_simulator/faults   DELETE /_simulator/faults/{number}
   GET    /_simulator/requests?since=N            every API and OAuth request after number N
+  GET    /_simulator/settings                    the flags under \"Switches\", named with _ for -
+  POST   /_simulator/settings                    {\"access_token_ttl\":5,\"portal_never_visited\":[\"merchant\"]} changes these
+  DELETE /_simulator/settings                    all of them as they were at start
   GET    /_simulator/tokens                      counters of the OAuth server
-  POST   /_simulator/tokens/revoke               {\"what\":\"access\"|\"refresh\"|\"all\"}
-  GET    /_simulator/secrets                     every secret value issued so far
+  GET    /_simulator/tokens/refreshes?since=N    every refresh asked for after request N: token, outcome, delivered
+  POST   /_simulator/tokens/revoke               {\"what\":\"access\"|\"refresh\"|\"all\",\"role\":\"merchant\"}  role may be left out
+  GET    /_simulator/secrets                     every secret value so far
 Fault kinds: {\"status\":503,\"body\":..,\"headers\":{..},\"after\":true} {\"delay_ms\":500} {\"delay_after_ms\":500}
-             \"cut_before\" \"cut_after\" \"hang\" \"hang_after\"
+             {\"truncate\":40} {\"truncate\":40,\"cut\":true} \"cut_before\" \"cut_after\" \"hang\" \"hang_after\"
+Fault match: method path query body role grant_type skip nth
 See docs/simulator.md for all of it with examples.";
 
 /// A local stand-in for the JTL Fulfillment Network (FFN) REST API: OAuth server, merchant and
@@ -73,24 +71,12 @@ pub(crate) struct Flags {
     /// Some outbounds are locked for a step or shipped in two parts
     #[arg(long)]
     pub(crate) variety: bool,
-    /// Life of an access token in (simulated) seconds
-    #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u32))]
-    pub(crate) access_token_ttl: u32,
     /// Objects per chunk of a change feed
     #[arg(long, default_value_t = 50, value_parser = chunk)]
     pub(crate) chunk_size: usize,
-    /// /authorize redirects at once instead of showing a page
-    #[arg(long)]
-    pub(crate) auto_approve: bool,
     /// OAuth client id
     #[arg(long, default_value = "demo-client")]
     pub(crate) client_id: String,
-    /// OAuth client secret
-    #[arg(long, default_value = "demo-secret")]
-    pub(crate) client_secret: String,
-    /// A redirect URI that the client registered; may be repeated; none = every one is taken
-    #[arg(long)]
-    pub(crate) redirect_uri: Vec<String>,
     /// User id of the merchant
     #[arg(long, default_value = "ACME", value_parser = user_id)]
     pub(crate) user_merchant: String,
@@ -118,18 +104,17 @@ pub(crate) struct Flags {
     /// Write date-times with seven decimals
     #[arg(long)]
     pub(crate) seven_decimals: bool,
-    /// A successful refresh ends the life of the earlier access tokens of its chain
-    #[arg(long)]
-    pub(crate) refresh_ends_access: bool,
-    /// Answer to a refresh token that was used or revoked
-    #[arg(long, value_enum, default_value = "invalid_request")]
-    pub(crate) refresh_reuse_answer: RefreshAnswer,
     /// Spelling of the third member of an error
     #[arg(long, value_enum, default_value = "errorMetaData")]
     pub(crate) error_metadata_spelling: MetadataSpelling,
     /// Simulated time at start; default: the real time
     #[arg(long)]
     pub(crate) clock: Option<DateTime<Utc>>,
+    /// A fault that is planned at start, as /_simulator/faults takes it; may be repeated
+    #[arg(long, value_name = "JSON", value_parser = Plan::read)]
+    pub(crate) fault: Vec<Plan>,
+    #[command(flatten)]
+    pub(crate) switches: Switches,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -10,21 +10,27 @@
 
 mod answer;
 mod api;
+mod authorize;
 mod catalog;
 mod clock;
+mod connection;
 mod control;
 mod decimal;
 mod faults;
 mod feed;
 mod filter;
 mod flags;
+#[cfg(test)]
+mod http_tests;
 mod journal;
 mod json;
 mod list;
 mod oauth;
 mod outbound;
+mod refreshes;
 mod schema;
 mod server;
+mod switches;
 mod warehouse;
 mod world;
 
@@ -36,8 +42,9 @@ use clap::Parser as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::connection::Cuttable;
 use crate::flags::Flags;
-use crate::server::{Cuttable, Shared};
+use crate::server::Shared;
 use crate::world::World;
 
 #[tokio::main]

@@ -1,30 +1,29 @@
-//! The HTTP server: connections that can be cut, planned faults, the journal, the `Date` header.
+//! The HTTP server: planned faults, the journal, the `Date` header.
 
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::body::{Body, Bytes};
+use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, header};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::answer::Answer;
 use crate::api::{self, Call};
 use crate::clock;
+use crate::connection::{Cut, Cuttable, Pending};
 use crate::control;
-use crate::faults::Kind;
+use crate::faults::{Kind, Seen};
 use crate::journal::Entry;
+use crate::refreshes::Receipt;
 use crate::world::World;
+
+/// How long the first part of a torn answer gets to leave before the connection closes.
+const TEAR_PAUSE: Duration = Duration::from_millis(50);
 
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
@@ -39,95 +38,6 @@ impl Shared {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Handle that cuts one connection.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<AtomicBool>);
-
-/// A connection that refuses to write once it was cut.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
-    cut: Cut,
-}
-
-impl Connection {
-    fn check(&self) -> io::Result<()> {
-        if self.cut.0.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
-/// Accepts connections that can be cut.
-#[derive(Debug)]
-pub(crate) struct Cuttable(pub(crate) TcpListener);
-
-impl Listener for Cuttable {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok((stream, address)) => {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%error, "no TCP_NODELAY");
-                    }
-                    return (Connection { stream, cut: Cut::default() }, address);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, Cuttable>> for Cut {
-    fn connect_info(stream: IncomingStream<'_, Cuttable>) -> Self {
-        stream.io().cut.clone()
     }
 }
 
@@ -149,18 +59,11 @@ pub(crate) async fn serve(
     }
 }
 
-/// Says whether the client is still there: it turns false when the waiting side goes away.
-struct Presence(Arc<AtomicBool>);
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
-}
-
 /// How a request ends.
 enum End {
     Answer(Answer),
+    /// The connection closes after so many bytes of the body.
+    Torn(Answer, usize),
     Cut,
     Hang,
 }
@@ -171,11 +74,11 @@ async fn handle(State(shared): State<Shared>, ConnectInfo(cut): ConnectInfo<Cut>
     let raw_query = parts.uri.query().unwrap_or_default().to_owned();
     let bytes = match axum::body::to_bytes(body, MAX_BODY).await {
         Ok(bytes) => bytes,
-        Err(_) => return write(&shared, Answer::empty(413)),
+        Err(_) => return write(&shared, Answer::empty(413), Body::from),
     };
     if path == "/_simulator" || path.starts_with("/_simulator/") {
         let answer = control::respond(&mut shared.lock(), &parts.method, &path, &raw_query, &bytes);
-        return write(&shared, answer);
+        return write(&shared, answer, Body::from);
     }
     let text = |name| parts.headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
     let call = Call {
@@ -186,21 +89,39 @@ async fn handle(State(shared): State<Shared>, ConnectInfo(cut): ConnectInfo<Cut>
         content_type: text(header::CONTENT_TYPE).unwrap_or_default(),
         body: bytes.to_vec(),
         own_lock: false,
+        seq: 0,
+        receipt: Receipt::default(),
     };
-    // A task of its own: like a real server it goes on if the client leaves in the meantime.
-    let presence = Presence(Arc::new(AtomicBool::new(true)));
-    let end = tokio::spawn(process(shared.clone(), call, Arc::clone(&presence.0))).await.unwrap_or_else(|error| {
+    // If the client leaves in the meantime, this is dropped and with it the answer.
+    let pending = Pending(call.receipt.clone());
+    // A task of its own: like a real server it goes on then.
+    let end = tokio::spawn(process(shared.clone(), call)).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request failed");
         End::Answer(Answer::empty(500))
     });
     match end {
-        End::Answer(answer) => write(&shared, answer),
+        End::Answer(answer) => write(&shared, answer, |body| cut.watched(pending, body)),
+        End::Torn(answer, at) => {
+            let length = answer.body.len().to_string();
+            write(&shared, answer.header("Content-Length", length), |body| torn(body, at, cut))
+        }
         End::Hang => std::future::pending().await,
         End::Cut => {
-            cut.0.store(true, Ordering::SeqCst);
-            write(&shared, Answer::empty(500))
+            cut.now();
+            write(&shared, Answer::empty(500), Body::from)
         }
     }
+}
+
+/// A body that ends with the connection, short of its length.
+fn torn(mut body: String, at: usize, cut: Cut) -> Body {
+    body.truncate(at);
+    let end = async move {
+        tokio::time::sleep(TEAR_PAUSE).await;
+        cut.now();
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    };
+    Body::from_stream(stream::iter([Ok(Bytes::from(body))]).chain(stream::once(end)))
 }
 
 /// Takes the lock of a number that is being created, unless somebody holds it.
@@ -210,10 +131,17 @@ fn take_lock(world: &mut World, call: &mut Call) -> Option<String> {
     call.own_lock.then_some(number)
 }
 
-async fn process(shared: Shared, mut call: Call, present: Arc<AtomicBool>) -> End {
-    let (seq, fault, lock) = {
+async fn process(shared: Shared, mut call: Call) -> End {
+    let (fault, lock) = {
         let mut world = shared.lock();
-        let fault = world.faults.take(call.method.as_str(), &call.path, &call.raw_query, &call.body);
+        let seen = Seen {
+            method: call.method.as_str(),
+            path: &call.path,
+            query: &call.raw_query,
+            body: &call.body,
+            role: world.oauth.role_of(call.authorization.as_deref(), &call.body),
+        };
+        let fault = world.faults.take(seen);
         let entry = Entry {
             seq: 0,
             time: world.clock.now(),
@@ -230,8 +158,15 @@ async fn process(shared: Shared, mut call: Call, present: Arc<AtomicBool>) -> En
             Some(Kind::Delay(_)) => take_lock(&mut world, &mut call),
             _ => None,
         };
-        (world.journal.open(entry), fault, lock)
+        call.seq = world.journal.open(entry);
+        if call.path == "/token" && fault.as_ref().is_some_and(Kind::is_instead) {
+            call.receipt.lost();
+            let now = world.clock.now();
+            world.oauth.not_processed(&call.for_token(now));
+        }
+        (fault, lock)
     };
+    let seq = call.seq;
     match &fault {
         Some(Kind::CutBefore) => return finish(&shared, seq, None, End::Cut),
         Some(Kind::Hang) => return finish(&shared, seq, None, End::Hang),
@@ -242,35 +177,52 @@ async fn process(shared: Shared, mut call: Call, present: Arc<AtomicBool>) -> En
         Some(Kind::Delay(ms)) => tokio::time::sleep(Duration::from_millis(*ms)).await,
         _ => (),
     }
-    let (answer, spent) = {
+    let answer = {
         let mut world = shared.lock();
         let done = api::respond(&mut world, &call);
         if let Some(number) = lock {
             world.creating.remove(&number);
         }
         if let Some(entry) = world.journal.entry(seq) {
-            entry.effect.clone_from(&done.0.effect);
+            entry.effect.clone_from(&done.effect);
         }
         done
     };
     let effect = answer.effect.clone();
-    let swapped = matches!(fault, Some(Kind::Status { .. }));
+    let mut whole = true;
     let end = match fault {
         Some(Kind::CutAfter) => End::Cut,
         Some(Kind::HangAfter) => End::Hang,
-        Some(kind @ Kind::Status { .. }) => End::Answer(replacement(&kind)),
+        Some(kind @ Kind::Status { .. }) => {
+            whole = false;
+            End::Answer(replacement(&kind))
+        }
+        Some(Kind::Truncate { at, cut }) => {
+            let at = cut_at(&answer.body, at);
+            whole = at == answer.body.len();
+            if cut && !whole { End::Torn(answer, at) } else { End::Answer(shortened(answer, at)) }
+        }
         Some(Kind::DelayAfter(ms)) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             End::Answer(answer)
         }
         _ => End::Answer(answer),
     };
-    if let Some(token) = spent
-        && (swapped || !present.load(Ordering::SeqCst) || !matches!(end, End::Answer(_)))
-    {
-        shared.lock().oauth.answer_lost(&token);
+    if !whole || !matches!(end, End::Answer(_)) {
+        call.receipt.lost();
     }
     finish(&shared, seq, effect, end)
+}
+
+/// Where a body ends: after `at` bytes, or so many before its end if that is negative. Never inside a character.
+fn cut_at(body: &str, at: i64) -> usize {
+    let count = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
+    body.floor_char_boundary(if at < 0 { body.len().saturating_sub(count) } else { count })
+}
+
+fn shortened(mut answer: Answer, at: usize) -> Answer {
+    answer.body.truncate(at);
+    answer
 }
 
 fn replacement(kind: &Kind) -> Answer {
@@ -285,16 +237,16 @@ fn finish(shared: &Shared, seq: u64, effect: Option<String>, end: End) -> End {
     if let Some(entry) = shared.lock().journal.entry(seq) {
         entry.done = true;
         entry.effect = effect;
-        if let End::Answer(answer) = &end {
+        if let End::Answer(answer) | End::Torn(answer, _) = &end {
             entry.status = Some(answer.status);
         }
     }
     end
 }
 
-fn write(shared: &Shared, answer: Answer) -> Response {
+fn write(shared: &Shared, answer: Answer, body: impl FnOnce(String) -> Body) -> Response {
     let date = clock::http_date(shared.lock().clock.now());
-    let mut response = Response::new(Body::from(answer.body));
+    let mut response = Response::new(body(answer.body));
     *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
     let headers = response.headers_mut();
     if !answer.kind.is_empty() {

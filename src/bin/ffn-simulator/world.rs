@@ -14,6 +14,7 @@ use crate::json::{Json, int, obj};
 use crate::oauth::OAuth;
 use crate::outbound::{Actor, Change, Line, Notification, Outbound, may_change, may_edit, may_ship};
 use crate::schema::{self, Flaw};
+use crate::switches::Switches;
 
 /// Goods of one product in one warehouse.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Stock {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) flags: Flags,
+    pub(crate) switches_at_start: Switches,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
     pub(crate) catalog: Catalog,
@@ -87,14 +89,19 @@ impl World {
                 stock.insert(key, Stock { level: OPENING_STOCK, reserved: Decimal::ZERO });
             }
         }
+        let mut faults = Faults::default();
+        for plan in &flags.fault {
+            faults.add(plan.clone());
+        }
         World {
-            oauth: OAuth::new(&flags, seed),
+            oauth: OAuth::new(&flags, seed, clock.now()),
+            switches_at_start: flags.switches.clone(),
             flags,
             seed,
             clock,
             catalog,
             journal: Journal::default(),
-            faults: Faults::default(),
+            faults,
             outbounds: Vec::new(),
             notifications: Vec::new(),
             outbounds_by_time: BTreeMap::new(),

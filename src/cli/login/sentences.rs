@@ -11,9 +11,10 @@ pub(super) fn about_code(error: auth::Error, config: &Config) -> anyhow::Error {
             "{reason}. A code works once and for a short time, and only with the redirect URI that is registered \
              for the client: check redirect_uri, then run the command again"
         ),
-        auth::Error::ClientRefused { .. } | auth::Error::Temporary { .. } | auth::Error::Store(_) => {
-            about_server(error, config, "Nothing was stored; run the command again")
-        }
+        auth::Error::ClientRefused { .. }
+        | auth::Error::Temporary { .. }
+        | auth::Error::Busy { .. }
+        | auth::Error::Store(_) => about_server(error, config, "Nothing was stored; run the command again"),
     }
 }
 
@@ -25,9 +26,10 @@ pub(super) fn about_refresh_token(error: auth::Error, config: &Config) -> anyhow
              account {account} stays; sign in with `ffn-bridge login {account}`",
             account = config.account
         ),
-        auth::Error::ClientRefused { .. } | auth::Error::Temporary { .. } | auth::Error::Store(_) => {
-            about_server(error, config, "Run the command again with the same token")
-        }
+        auth::Error::ClientRefused { .. }
+        | auth::Error::Temporary { .. }
+        | auth::Error::Busy { .. }
+        | auth::Error::Store(_) => about_server(error, config, "Run the command again with the same token"),
     }
 }
 
@@ -67,7 +69,7 @@ fn about_server(error: auth::Error, config: &Config, next: &str) -> anyhow::Erro
             config.client_id
         ),
         auth::Error::Store(_) => format!("the new tokens can't be stored. {next}"),
-        auth::Error::Temporary { .. } | auth::Error::NeedsLogin { .. } => {
+        auth::Error::Temporary { .. } | auth::Error::Busy { .. } | auth::Error::NeedsLogin { .. } => {
             format!("the OAuth server at {} gave no clear answer. {next}", config.token_url)
         }
     };

@@ -123,7 +123,9 @@ async fn the_browser_brings_the_code_to_a_port_of_our_own() {
     let account = account(200, 200).await;
     let (mut output, mut visit) = (Vec::new(), None);
     let queries = vec!["code=evil&state=guess".to_owned(), "code=good&state=STATE".to_owned()];
-    browser(&account.auth, &account.config, &mut output, |url| visit = Some(visits(url, queries))).await.unwrap();
+    let login =
+        browser(&account.auth, &account.config, &mut output, |url| visit = Some(visits(url, queries))).await.unwrap();
+    account.auth.accept(login).await.unwrap();
     let pages = visit.unwrap().await.unwrap();
     assert_eq!((pages[0].0, pages[1].0), (400, 200));
     assert!(pages[1].1.contains("Signed in."), "{}", pages[1].1);

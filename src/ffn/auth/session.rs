@@ -1,31 +1,62 @@
 //! What is known of an account's tokens, and the steps that change it. One task at a time holds it.
 //!
-//! Order of a renewal: lock out other processes, store what an earlier one could not store, read the store,
-//! and only then spend the refresh token; the answer is kept here until the store has taken it.
+//! Order of a renewal: take the lease, store what could not be stored before, read the store, record that
+//! the refresh token will be sent, and only then send it; the answer is kept here until the store has it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{ExponentialBuilder, Retryable};
-use chrono::TimeDelta;
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::oauth::{Authorization, OAuth, TokenError};
-use super::Error;
+use super::shared::{Need, Shared};
+use super::{Error, NewLogin};
 use crate::domain::account::AccountName;
 use crate::domain::clock::Clock;
-use crate::domain::token::{StoredLogin, TokenPair};
+use crate::domain::token::{
+    Lease, Origin, RefreshEnding, RefreshRecord, StoredLogin, TokenPair, TokenStore, fingerprint,
+};
 use crate::metrics::FfnMetrics;
-use crate::store::TokenStore;
 
 /// A token is refreshed this long before its end, but not before half of its life (contract 2.2).
 const MARGIN: TimeDelta = TimeDelta::minutes(4);
-/// How often the store is asked whether somebody has signed in.
-const LOGIN_CHECK: Duration = Duration::from_secs(1);
-/// How long the token endpoint is left alone after it gave no clear answer.
-const PAUSE: Duration = Duration::from_secs(5);
-/// A token that FFN rejects although it is no older than this is not refreshed once more.
-const REJECTION_PAUSE: Duration = Duration::from_secs(10);
+/// A pair older than this is refreshed however long it lives: nobody knows how long an unused refresh
+/// token does (contract 2.2).
+const OLDEST: TimeDelta = TimeDelta::hours(24);
+/// Longer than sending a refresh token once can take. Who holds the lease longer without a sign is stuck.
+const LEASE: Duration = Duration::from_secs(45);
+/// How often a lease that somebody else holds is tried for, and how long.
+const LEASE_LOOK: Duration = Duration::from_millis(50);
+const LEASE_PATIENCE: Duration = Duration::from_secs(60);
+/// A server that asks to wait longer than this is left alone meanwhile.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// How long the token endpoint is left alone after it gave no clear answer: first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How long an account counts as rejected before its tokens are tried again: first, and at most.
+const REJECTED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// What is due and was not done is tried again after this.
+const SOON: Duration = Duration::from_millis(200);
+/// How often the store is asked by callers whether somebody has signed in.
+const LOGIN_LOOK: Duration = Duration::from_secs(1);
+
+/// Why a renewal is asked for.
+pub(super) enum Why {
+    /// A call waits for a token.
+    Needed,
+    /// The time has come.
+    Due,
+    /// FFN answered this token with 401.
+    Rejected(SecretString),
+}
+
+/// A time to be left alone, and for how long it was.
+struct Pause<T> {
+    until: Instant,
+    length: Duration,
+    cause: T,
+}
 
 /// The tokens of one account and how to get new ones.
 pub(super) struct Session {
@@ -34,20 +65,24 @@ pub(super) struct Session {
     store: Arc<dyn TokenStore>,
     clock: Clock,
     metrics: FfnMetrics,
+    shared: Arc<Shared>,
+    /// Pauses between tries of one renewal.
     pub(super) retry: ExponentialBuilder,
-    pub(super) pause: Duration,
     /// As last read from the store or stored.
     login: Option<StoredLogin>,
-    /// When the store was last read.
     read_at: Option<Instant>,
-    /// A pair the store has not taken yet, and the generation it follows.
-    unsaved: Option<(i64, TokenPair)>,
-    /// The generation whose refresh token was refused, and why.
+    /// A pair the store has not taken yet.
+    unsaved: Option<(Origin, TokenPair)>,
+    /// The generation whose refresh token was refused, and why, should the store not know yet.
     refused: Option<(i64, String)>,
-    /// The last unclear answer and when to try again.
-    paused: Option<(Instant, Arc<TokenError>)>,
-    /// When a rejected access token last led to a refresh.
-    rejected_at: Option<Instant>,
+    /// The token endpoint is left alone.
+    paused: Option<Pause<Arc<TokenError>>>,
+    /// The generation that a rejected token was refreshed to.
+    remedy: Option<i64>,
+    /// FFN rejected that one as well: the generation that was given up.
+    rejected: Option<Pause<i64>>,
+    /// Hundredths of a quarter of the margin, so that not all accounts and bridges refresh at the same moment.
+    jitter: i32,
 }
 
 impl Session {
@@ -57,6 +92,7 @@ impl Session {
         store: Arc<dyn TokenStore>,
         clock: Clock,
         metrics: FfnMetrics,
+        shared: Arc<Shared>,
     ) -> Self {
         let retry = ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_jitter();
         Self {
@@ -65,14 +101,16 @@ impl Session {
             store,
             clock,
             metrics,
+            shared,
             retry: retry.with_max_times(3),
-            pause: PAUSE,
             login: None,
             read_at: None,
             unsaved: None,
             refused: None,
             paused: None,
-            rejected_at: None,
+            remedy: None,
+            rejected: None,
+            jitter: fastrand::i32(0..100),
         }
     }
 
@@ -80,18 +118,34 @@ impl Session {
         &self.account
     }
 
-    /// The access token if it need not be refreshed yet and is not the one that FFN rejected.
-    pub(super) fn fresh(&self, rejected: Option<&SecretString>) -> Option<SecretString> {
-        let tokens = &self.login.as_ref()?.tokens;
-        let life = tokens.access_expires_at? - tokens.obtained_at;
-        self.living(MARGIN.min(life / 2), rejected)
+    /// The keeper's look: at the store, and whether it is time to refresh. Gives how long it is until then.
+    pub(super) async fn tend(&mut self) -> Result<Duration, Error> {
+        self.save_unsaved().await?;
+        self.read().await?;
+        let may_refresh = self.needs_login().is_none() && !self.is_paused();
+        if may_refresh && self.is_due() {
+            self.renew(Why::Due).await?;
+        }
+        let due = self.due().filter(|_| may_refresh && !self.is_paused());
+        Ok(due.map_or(Duration::MAX, |due| (due - self.clock.now()).to_std().unwrap_or(SOON)))
     }
 
-    /// A better access token; `None` if a rejected one was refreshed a moment ago already.
-    pub(super) async fn renew(&mut self, rejected: Option<&SecretString>) -> Result<Option<SecretString>, Error> {
-        let renewed = self.try_renew(rejected).await;
+    /// A better access token; `None` if one that was rejected came from a refresh for this reason.
+    pub(super) async fn renew(&mut self, why: Why) -> Result<Option<SecretString>, Error> {
+        if let Some(token) = self.good_enough(&why) {
+            return Ok(Some(token));
+        }
+        if self.needs_login().is_some() && self.read_at.is_some_and(|at| at.elapsed() < LOGIN_LOOK) {
+            return Err(self.login_error());
+        }
+        let lease = self.take_lease().await?;
+        let renewed = self.renew_under(&lease, &why).await;
+        if let Err(error) = self.store.release_lease(lease).await {
+            tracing::debug!(account = %self.account, %error, "a lease could not be given back; its time runs out");
+        }
+        self.show();
         // Trouble with the refresh is none for the caller while the old token lives.
-        match (renewed, self.living(TimeDelta::seconds(1), rejected)) {
+        match (renewed, self.living(&why, TimeDelta::seconds(1))) {
             (Err(error), Some(token)) if !matches!(error, Error::NeedsLogin { .. }) => {
                 tracing::warn!(account = %self.account, error = %error, "refresh failed, the old token is used on");
                 Ok(Some(token))
@@ -100,141 +154,274 @@ impl Session {
         }
     }
 
-    /// Exchanges a code and stores the pair.
-    pub(super) async fn sign_in(&mut self, flow: Authorization, code: &SecretString) -> Result<Vec<String>, Error> {
+    /// Exchanges a code.
+    pub(super) async fn sign_in(&mut self, flow: Authorization, code: &SecretString) -> Result<NewLogin, Error> {
         let exchanged = self.oauth.exchange(flow, code, self.clock.now()).await;
-        let pair = exchanged.map_err(|error| self.explain(Arc::new(error), code))?;
-        self.keep(pair).await
+        self.brought(exchanged, code).await
     }
 
-    /// Spends a refresh token from elsewhere and stores the pair.
-    pub(super) async fn adopt(&mut self, refresh: &SecretString) -> Result<Vec<String>, Error> {
-        let spent = self.spend(refresh).await;
-        let pair = spent.map_err(|error| self.explain(Arc::new(error), refresh))?;
-        self.keep(pair).await
-    }
-
-    async fn try_renew(&mut self, rejected: Option<&SecretString>) -> Result<Option<SecretString>, Error> {
-        if self.needs_login().is_some() && self.read_at.is_some_and(|at| at.elapsed() < LOGIN_CHECK) {
-            return Err(self.login_error());
+    /// Spends a refresh token from elsewhere. Nobody else refreshes meanwhile, should it be the account's own.
+    pub(super) async fn adopt(&mut self, refresh: &SecretString) -> Result<NewLogin, Error> {
+        let lease = self.take_lease().await?;
+        let may_be_sent_again = |error: &TokenError| {
+            matches!(error.ending(), Some(RefreshEnding::Unclear | RefreshEnding::NotSpent))
+                && !matches!(error, TokenError::Client { .. })
+        };
+        let spend = || self.oauth.refresh(refresh, self.clock.now());
+        let spent = spend.retry(self.retry).when(may_be_sent_again).await;
+        if let Err(error) = self.store.release_lease(lease).await {
+            tracing::debug!(account = %self.account, %error, "a lease could not be given back; its time runs out");
         }
-        // Another process on this store may be refreshing right now: what it stores is read below.
-        let _lock = self.store.lock_refresh(&self.account).await.map_err(Error::Store)?;
-        self.save_pending().await?;
+        self.brought(spent, refresh).await
+    }
+
+    /// What a sign-in brought; an answer that can't be read is kept for a person.
+    async fn brought(&self, pair: Result<TokenPair, TokenError>, secret: &SecretString) -> Result<NewLogin, Error> {
+        match pair {
+            Ok(pair) => Ok(NewLogin(pair)),
+            Err(error) => {
+                if let Some(ending @ RefreshEnding::Unreadable(_)) = error.ending() {
+                    self.store.end_refresh(&self.account, 0, ending).await?;
+                }
+                Err(self.explain(Arc::new(error), secret))
+            }
+        }
+    }
+
+    /// Stores a pair from a sign-in, whatever was there before.
+    pub(super) async fn accept(&mut self, pair: TokenPair) -> Result<(), Error> {
+        self.unsaved = Some((Origin::SignIn, pair));
+        self.save_unsaved().await
+    }
+
+    async fn take_lease(&self) -> Result<Lease, Error> {
+        let begun = Instant::now();
+        loop {
+            match self.store.take_lease(&self.account, LEASE).await? {
+                Some(lease) => return Ok(lease),
+                None if begun.elapsed() > LEASE_PATIENCE => return Err(Error::Busy { account: self.account.clone() }),
+                None => tokio::time::sleep(LEASE_LOOK).await,
+            }
+        }
+    }
+
+    async fn renew_under(&mut self, lease: &Lease, why: &Why) -> Result<Option<SecretString>, Error> {
+        self.save_unsaved().await?;
         self.read().await?;
-        if let Some(token) = self.fresh(rejected) {
+        if let Some(token) = self.good_enough(why) {
             return Ok(Some(token));
         }
-        let Some(login) = self.login.clone().filter(|login| login.login_required.is_none()) else {
-            return Err(self.login_error());
-        };
-        if let Some((generation, reason)) = self.refused.clone().filter(|(refused, _)| *refused == login.generation) {
+        if let Some((generation, reason)) =
+            self.refused.clone().filter(|(refused, _)| Some(*refused) == self.generation())
+        {
             return self.require_login(generation, reason).await;
         }
-        if let Some((_, error)) = self.paused.as_ref().filter(|(until, _)| Instant::now() < *until) {
-            return Err(self.explain(Arc::clone(error), &login.tokens.refresh));
-        }
-        if rejected.is_some() {
-            if self.rejected_at.is_some_and(|at| at.elapsed() < REJECTION_PAUSE) {
-                return Ok(None);
-            }
-            self.rejected_at = Some(Instant::now());
-        }
-        self.refresh(login).await
-    }
-
-    /// Spends the refresh token of `login`, once or, while nobody says that it is spent, a few times.
-    async fn refresh(&mut self, login: StoredLogin) -> Result<Option<SecretString>, Error> {
-        let spent = self.spend(&login.tokens.refresh).await;
-        let outcome = match &spent {
-            Ok(_) => "refreshed",
-            Err(TokenError::Refused { .. }) => "refused",
-            Err(_) => "failed",
+        let usable = self.login.as_ref().filter(|_| self.needs_login().is_none());
+        let Some((generation, pair)) = usable.and_then(|login| Some((login.generation, login.tokens.clone()?))) else {
+            return Err(self.login_error());
         };
-        self.metrics.token_refreshes.with_label_values(&[self.account.as_str(), outcome]).inc();
-        match spent {
-            Ok(pair) => {
-                self.paused = None;
-                self.unsaved = Some((login.generation, pair));
-                self.save_pending().await?;
-                Ok(self.living(TimeDelta::zero(), None))
+        if let Some(pause) = self.paused.as_ref().filter(|pause| Instant::now() < pause.until) {
+            return Err(self.explain(Arc::clone(&pause.cause), &pair.refresh));
+        }
+        let is_rejected = matches!(why, Why::Rejected(_));
+        let given_up = self.rejected.as_ref().map(|pause| pause.cause);
+        if is_rejected && self.remedy == Some(generation) && given_up != Some(generation) {
+            self.give_up(generation);
+            return Ok(None);
+        }
+        let token = self.refresh(lease, generation, &pair.refresh).await?;
+        if is_rejected {
+            self.remedy = self.generation();
+        } else {
+            self.rejected = None;
+        }
+        Ok(token)
+    }
+
+    /// FFN rejects a token that was just refreshed because of this: the account is left alone for a while.
+    fn give_up(&mut self, generation: i64) {
+        let (first, most) = REJECTED;
+        let length = self.rejected.as_ref().map_or(first, |last| (last.length * 2).min(most));
+        let seconds = length.as_secs();
+        tracing::warn!(account = %self.account, seconds, "FFN rejects a token that was just refreshed");
+        self.rejected = Some(Pause { until: Instant::now() + length, length, cause: generation });
+    }
+
+    /// Sends the refresh token of `generation`, once or, while nobody says that it is spent, a few times.
+    async fn refresh(
+        &mut self,
+        lease: &Lease,
+        generation: i64,
+        token: &SecretString,
+    ) -> Result<Option<SecretString>, Error> {
+        let name = fingerprint(token);
+        let before = self.login.as_ref().and_then(|login| login.refresh.clone()).filter(|it| it.fingerprint == name);
+        if let Some(RefreshRecord { began_at, is_open: true, .. }) = before {
+            tracing::warn!(account = %self.account, token = name, %began_at, "the outcome of an earlier refresh is unknown; its token is tried once more");
+        }
+        // What a crash has left in doubt is tried once, not again and again.
+        let mut left = if before.as_ref().is_some_and(|record| record.is_open) { 0 } else { usize::MAX };
+        let mut is_doubtful = before.as_ref().is_some_and(RefreshRecord::is_doubtful);
+        let mut unreadable = before.as_ref().map_or(0, |record| record.unreadable);
+        let mut delays = self.retry.build();
+        loop {
+            if !self.store.begin_refresh(lease, generation, name.clone(), LEASE).await? {
+                self.read().await?;
+                return self
+                    .good_enough(&Why::Needed)
+                    .map(Some)
+                    .ok_or_else(|| Error::Busy { account: self.account.clone() });
             }
-            Err(TokenError::Refused { status, reason }) => {
-                let error = TokenError::Refused { status, reason };
-                let reason = without(&error.to_string(), &login.tokens.refresh);
-                self.refused = Some((login.generation, reason.clone()));
-                self.require_login(login.generation, reason).await
+            let error = match self.oauth.refresh(token, self.clock.now()).await {
+                Ok(pair) => {
+                    self.count("refreshed");
+                    self.paused = None;
+                    self.unsaved = Some((Origin::Refresh { of: generation }, pair));
+                    self.save_unsaved().await?;
+                    return Ok(self.living(&Why::Needed, TimeDelta::zero()));
+                }
+                Err(error) => error,
+            };
+            let Some(ending) = error.ending() else {
+                self.count("refused");
+                let mut reason = without(&error.to_string(), token);
+                if is_doubtful {
+                    reason = format!("the answer to a refresh was lost, and then {reason}");
+                }
+                self.refused = Some((generation, reason.clone()));
+                return self.require_login(generation, reason).await;
+            };
+            let is_unreadable = matches!(ending, RefreshEnding::Unreadable(_));
+            is_doubtful |= !matches!(ending, RefreshEnding::NotSpent);
+            self.store.end_refresh(&self.account, generation, ending).await?;
+            if is_unreadable {
+                unreadable += 1;
+                left = left.min(1);
             }
-            Err(error) => {
-                let error = Arc::new(error);
-                self.paused = Some((Instant::now() + self.pause, Arc::clone(&error)));
-                Err(self.explain(error, &login.tokens.refresh))
+            if unreadable > 1 {
+                self.count("failed");
+                let reason = format!(
+                    "{error}, twice. The answers are kept: `ffn-bridge login {} --kept-answers` shows them",
+                    self.account
+                );
+                return self.require_login(generation, reason).await;
             }
+            let wait = delays.next().map(|delay| delay.max(error.retry_after().unwrap_or_default()));
+            let may_go_on = left > 0 && !matches!(error, TokenError::Client { .. });
+            match wait.filter(|wait| may_go_on && *wait <= LONGEST_DELAY) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => {
+                    self.count("failed");
+                    return Err(self.pause(Arc::new(error), token));
+                }
+            }
+            left -= 1;
         }
     }
 
-    async fn spend(&self, refresh: &SecretString) -> Result<TokenPair, TokenError> {
-        (|| self.oauth.refresh(refresh, self.clock.now())).retry(self.retry).when(TokenError::is_unclear).await
+    /// Leaves the token endpoint alone, longer each time.
+    fn pause(&mut self, error: Arc<TokenError>, token: &SecretString) -> Error {
+        let (first, most) = PAUSES;
+        let length = self.paused.as_ref().map_or(first, |last| (last.length * 2).min(most));
+        let length = length.max(error.retry_after().unwrap_or_default().min(most));
+        self.paused = Some(Pause { until: Instant::now() + length, length, cause: Arc::clone(&error) });
+        self.explain(error, token)
     }
 
     /// Records that a person is needed, unless another process has stored a newer pair meanwhile.
     async fn require_login(&mut self, generation: i64, reason: String) -> Result<Option<SecretString>, Error> {
-        tracing::warn!(account = %self.account, reason, "the refresh token was refused, a person has to sign in");
-        self.store.require_login(&self.account, generation, reason).await.map_err(Error::Store)?;
+        tracing::warn!(account = %self.account, reason, "a person has to sign in");
+        self.store.require_login(&self.account, generation, reason).await?;
         self.read().await?;
-        self.fresh(None).map(Some).ok_or_else(|| self.login_error())
-    }
-
-    /// Stores a pair from a sign-in, whatever was there before.
-    async fn keep(&mut self, pair: TokenPair) -> Result<Vec<String>, Error> {
-        let scopes = pair.scopes.clone();
-        self.unsaved = Some((i64::MAX, pair));
-        self.save_pending().await?;
-        Ok(scopes)
+        self.good_enough(&Why::Needed).map(Some).ok_or_else(|| self.login_error())
     }
 
     /// Stores what is not stored yet. If it fails the pair stays here for the next time.
-    async fn save_pending(&mut self) -> Result<(), Error> {
-        let Some((follows, pair)) = self.unsaved.clone() else { return Ok(()) };
-        let save = || async {
-            let newest = self.store.login(&self.account).await?;
-            if newest.as_ref().is_some_and(|login| login.generation > follows) {
-                return Ok(newest); // somebody has signed in meanwhile
-            }
-            let generation = self.store.save_tokens(&self.account, pair.clone()).await?;
-            Ok(Some(StoredLogin { tokens: pair.clone(), generation, login_required: None }))
-        };
-        self.login = save.retry(self.retry).await.map_err(Error::Store)?;
+    pub(super) async fn save_unsaved(&mut self) -> Result<(), Error> {
+        let Some((origin, pair)) = self.unsaved.clone() else { return Ok(()) };
+        let save = || self.store.save_tokens(&self.account, pair.clone(), origin);
+        self.login = Some(save.retry(self.retry).await?);
         self.unsaved = None;
+        self.jitter = fastrand::i32(0..100);
         self.show();
         Ok(())
     }
 
     async fn read(&mut self) -> Result<(), Error> {
-        self.login = self.store.login(&self.account).await.map_err(Error::Store)?;
+        let login = self.store.login(&self.account).await?;
+        if login.as_ref().map(|login| login.generation) != self.generation() {
+            // What was said of another pair is none of this one's business.
+            self.paused = None;
+            self.rejected = None;
+        }
+        self.login = login;
         self.read_at = Some(Instant::now());
         self.show();
         Ok(())
     }
 
-    fn living(&self, margin: TimeDelta, rejected: Option<&SecretString>) -> Option<SecretString> {
-        let login = self.login.as_ref().filter(|login| login.login_required.is_none())?;
-        let token = login.tokens.usable_access(self.clock.now(), margin)?;
-        let is_rejected = rejected.is_some_and(|rejected| rejected.expose_secret() == token.expose_secret());
-        (!is_rejected).then(|| token.clone())
+    fn generation(&self) -> Option<i64> {
+        self.login.as_ref().map(|login| login.generation)
     }
 
-    /// Why a person has to sign in, if so.
-    fn needs_login(&self) -> Option<&str> {
-        match &self.login {
-            None => Some("nobody has signed in yet"),
-            Some(login) => login.login_required.as_deref(),
+    /// The access token if it does for this purpose.
+    fn good_enough(&self, why: &Why) -> Option<SecretString> {
+        match why {
+            Why::Needed => self.shared.usable(self.clock.now(), None),
+            Why::Rejected(token) => self.shared.usable(self.clock.now(), Some(token)),
+            Why::Due if self.is_due() => None,
+            Why::Due => self.shared.usable(self.clock.now(), None),
+        }
+    }
+
+    /// The access token if it lives longer than `margin` and is not the one that was rejected.
+    fn living(&self, why: &Why, margin: TimeDelta) -> Option<SecretString> {
+        let login = self.login.as_ref().filter(|_| self.needs_login().is_none())?;
+        let pair = login.tokens.as_ref().filter(|pair| pair.lives(self.clock.now(), margin))?;
+        let is_rejected = matches!(why, Why::Rejected(token) if token.expose_secret() == pair.access.expose_secret());
+        (!is_rejected).then(|| pair.access.clone())
+    }
+
+    /// Whether the pair is old enough to be refreshed, or a refresh of it was begun and not ended.
+    fn is_due(&self) -> bool {
+        self.due().is_some_and(|due| self.clock.now() >= due)
+    }
+
+    /// When the pair is to be refreshed: at once where a refresh of it was begun and not ended.
+    fn due(&self) -> Option<DateTime<Utc>> {
+        let login = self.login.as_ref()?;
+        let pair = login.tokens.as_ref()?;
+        if login.refresh.as_ref().is_some_and(|record| record.is_open) {
+            return Some(pair.obtained_at);
+        }
+        let margin = MARGIN.min(pair.life() / 2);
+        let latest = (pair.access_expires_at - margin).min(pair.obtained_at + OLDEST);
+        Some(latest - margin * self.jitter / 400)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.paused.as_ref().is_some_and(|pause| Instant::now() < pause.until)
+    }
+
+    /// Why a person is needed, if one is.
+    fn needs_login(&self) -> Option<String> {
+        let Some(login) = &self.login else { return Some("nobody has signed in yet".to_owned()) };
+        let lives = || login.tokens.as_ref().is_some_and(|pair| pair.lives(self.clock.now(), TimeDelta::zero()));
+        match (&login.login_required, &self.rejected, &self.paused) {
+            (Some(reason), ..) => Some(reason.clone()),
+            (None, Some(rejected), _) if Instant::now() < rejected.until => {
+                Some("FFN rejects access tokens although they were just refreshed".to_owned())
+            }
+            (None, _, Some(pause)) if matches!(*pause.cause, TokenError::Client { .. }) && !lives() => {
+                Some(format!("{}; mend client_id and client_secret in the configuration", pause.cause))
+            }
+            (None, ..) => None,
         }
     }
 
     fn login_error(&self) -> Error {
-        let reason = self.needs_login().or(self.refused.as_ref().map(|(_, reason)| reason.as_str()));
-        let reason = reason.unwrap_or("the refresh token was refused").to_owned();
+        let reason = self.needs_login().or_else(|| self.refused.as_ref().map(|(_, reason)| reason.clone()));
+        let reason = reason.unwrap_or_else(|| "the refresh token was refused".to_owned());
         Error::NeedsLogin { account: self.account.clone(), reason }
     }
 
@@ -243,18 +430,24 @@ impl Session {
         match &*error {
             TokenError::Refused { .. } => Error::NeedsLogin { account, reason: without(&error.to_string(), secret) },
             TokenError::Client { .. } => Error::ClientRefused { account, source: error },
-            TokenError::Status { .. } | TokenError::Transport(_) | TokenError::Unreadable => {
-                Error::Temporary { account, source: Some(error) }
-            }
+            _ => Error::Temporary { account, source: Some(error) },
         }
     }
 
+    fn count(&self, outcome: &str) {
+        self.metrics.token_refreshes.with_label_values(&[self.account.as_str(), outcome]).inc();
+    }
+
+    /// Tells everybody what counts now.
     fn show(&self) {
         let account = [self.account.as_str()];
-        self.metrics.login_required.with_label_values(&account).set(i64::from(self.needs_login().is_some()));
-        if let Some(end) = self.login.as_ref().and_then(|login| login.tokens.access_expires_at) {
-            self.metrics.token_expires.with_label_values(&account).set(end.timestamp() as f64);
+        let need = self.needs_login().map(|reason| Need { generation: self.generation().unwrap_or(0), reason });
+        let pair = self.login.as_ref().and_then(|login| login.tokens.clone());
+        self.metrics.login_required.with_label_values(&account).set(i64::from(need.is_some()));
+        if let Some(pair) = &pair {
+            self.metrics.token_expires.with_label_values(&account).set(pair.access_expires_at.timestamp() as f64);
         }
+        self.shared.set(pair.filter(|_| need.is_none()), need);
     }
 }
 

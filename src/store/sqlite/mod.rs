@@ -4,6 +4,7 @@
 //! the calls that arrive while one transaction is being written are committed together by the next.
 
 mod commands;
+mod holder;
 mod journal;
 mod private;
 mod sealing;

@@ -1,13 +1,8 @@
 //! The database's files belong to their owner alone: they hold tokens, and orders with people's addresses.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-
-/// Opens a file, making it readable by its owner alone where it is not there yet.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    options().create(true).open(path)
-}
 
 /// Makes the database's file if it is not there, and takes the rights of others away from it and from the
 /// files beside it: it may have been copied here. Gives what a person should know of that.

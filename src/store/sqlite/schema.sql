@@ -79,12 +79,39 @@ CREATE INDEX commands_waiting ON commands (account, ordering_key) WHERE state = 
 CREATE TABLE logins (
     account           TEXT    PRIMARY KEY,
     generation        INTEGER NOT NULL,
-    access            TEXT,
-    access_expires_at INTEGER,
-    refresh           TEXT    NOT NULL,
+    access            TEXT,                   -- both NULL after a sign-out
+    refresh           TEXT,
+    access_expires_at INTEGER NOT NULL,
     obtained_at       INTEGER NOT NULL,
+    signed_in_at      INTEGER NOT NULL,
     scopes            TEXT    NOT NULL,       -- separated by spaces
     login_required    TEXT
+) STRICT, WITHOUT ROWID;
+
+-- A refresh that began and has brought no new pair.
+CREATE TABLE refreshes (
+    account     TEXT    PRIMARY KEY,
+    generation  INTEGER NOT NULL,             -- of the pair whose refresh token was sent
+    fingerprint TEXT    NOT NULL,             -- of that token
+    began_at    INTEGER NOT NULL,
+    open        INTEGER NOT NULL,             -- 1: sent, and nothing is known of the answer
+    unclear     INTEGER NOT NULL DEFAULT 0,
+    unreadable  INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- Answers of the OAuth server that could not be read: they may hold the only copy of new tokens.
+CREATE TABLE kept_answers (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    account     TEXT    NOT NULL,
+    received_at INTEGER NOT NULL,
+    body        TEXT    NOT NULL
+) STRICT;
+
+-- Who may refresh an account's tokens now.
+CREATE TABLE leases (
+    account TEXT    PRIMARY KEY,
+    owner   TEXT    NOT NULL,
+    until   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One row that readiness checks write to.

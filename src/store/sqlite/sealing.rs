@@ -2,20 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::thread::{Access, Fault};
 use super::{BUSY_TIMEOUT, Sqlite};
 use crate::domain::account::AccountName;
+use crate::domain::token::{Lease, TokenStore};
 use crate::store::seal::{KeyId, Keyring, OpenError, Sealed};
 use crate::store::{Error, Unopened};
 
 /// Every column that holds sealed values, by table. Each of these tables has a column `account`.
-const TABLES: [(&str, &[(&str, Sealed)]); 1] =
-    [("logins", &[("access", Sealed::Access), ("refresh", Sealed::Refresh)])];
+const TABLES: [(&str, &[(&str, Sealed)]); 2] = [
+    ("logins", &[("access", Sealed::Access), ("refresh", Sealed::Refresh)]),
+    ("kept_answers", &[("body", Sealed::Answer)]),
+];
+/// How long a refresh that is under way is waited for, how often it is looked for, and how long others may
+/// have to wait for a rotation whose process is gone without a sign.
+const LEASE_PATIENCE: Duration = Duration::from_secs(60);
+const LEASE_LOOK: Duration = Duration::from_millis(20);
+const LEASE: Duration = Duration::from_secs(45);
 
 /// How the stored secrets of one account are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,23 +67,51 @@ impl Sqlite {
 
     /// Seals every stored secret anew with the current key, in one transaction, and then empties the
     /// write-ahead log, so that nothing of what was there before is left in the database's files. Other
-    /// processes may use the database meanwhile; they are waited for.
+    /// processes may use the database meanwhile. Refreshes that are under way are waited for: a process
+    /// that knows only the old key could not store what they bring.
     ///
     /// # Errors
-    /// Nothing is changed without a key, or if a secret can't be opened.
+    /// Nothing is changed without a key, if a secret can't be opened, or if a refresh does not end.
     pub async fn rotate(&self) -> Result<Rotation, Error> {
-        let keyring = self.keyring.clone();
-        if keyring.current().is_none() {
+        if self.keyring.current().is_none() {
             return Err(Error::NoKey);
         }
-        let action = "seal the tokens anew";
-        let before = self.handle.call(Access::Write, action, move |it| reseal(it, &keyring)).await?;
+        let accounts: Vec<String> = self.verify_seals().await?.into_iter().map(|it| it.account).collect();
+        let mut leases = Vec::new();
+        let before = self.reseal_under(accounts, &mut leases).await;
+        for lease in leases {
+            let account = lease.account.clone();
+            if let Err(error) = self.release_lease(lease).await {
+                tracing::debug!(%account, %error, "a lease could not be given back; its time runs out");
+            }
+        }
+        let before = before?;
+        let failed = |source| Error::Statement { action: "empty its log", source };
         let path = self.path.clone();
-        let is_log_empty = tokio::task::spawn_blocking(move || empty_log(&path))
-            .await
-            .map_err(|panic| Error::Statement { action: "empty its log", source: panic.into() })?
-            .map_err(|source| Error::Statement { action: "empty its log", source: source.into() })?;
+        let emptied = tokio::task::spawn_blocking(move || empty_log(&path)).await;
+        let is_log_empty = emptied.map_err(|panic| failed(panic.into()))?.map_err(|error| failed(error.into()))?;
         Ok(Rotation { before, is_log_empty })
+    }
+
+    /// Seals everything anew while no account is being refreshed. The leases are the caller's to give back.
+    async fn reseal_under(&self, accounts: Vec<String>, leases: &mut Vec<Lease>) -> Result<Vec<Sealing>, Error> {
+        for name in accounts {
+            let Ok(account) = name.parse() else { continue };
+            let begun = Instant::now();
+            let lease = loop {
+                match self.take_lease(&account, LEASE).await {
+                    Ok(Some(lease)) => break lease,
+                    Ok(None) if begun.elapsed() > LEASE_PATIENCE => return Err(Error::Refreshing { account }),
+                    Ok(None) => tokio::time::sleep(LEASE_LOOK).await,
+                    Err(error) => {
+                        return Err(Error::Statement { action: "take the lease on a refresh", source: error.0 });
+                    }
+                }
+            };
+            leases.push(lease);
+        }
+        let keyring = self.keyring.clone();
+        self.handle.call(Access::Write, "seal the tokens anew", move |it| reseal(it, &keyring)).await
     }
 }
 
@@ -103,9 +141,19 @@ pub(super) fn open(
     account: &AccountName,
     what: Sealed,
     stored: &str,
-) -> Result<secrecy::SecretString, Fault> {
+) -> Result<SecretString, Fault> {
     let unopened = |reason| Error::Sealed(vec![Unopened { account: account.to_string(), reason }]);
     keyring.open(account, what, stored).map_err(|reason| unopened(reason).into())
+}
+
+/// A secret as it is to be stored.
+pub(super) fn seal(
+    keyring: &Keyring,
+    account: &AccountName,
+    what: Sealed,
+    secret: &SecretString,
+) -> Result<Zeroizing<String>, Fault> {
+    Ok(keyring.seal(account, what, secret).map_err(Error::from)?)
 }
 
 fn all_open(sealings: Vec<Sealing>) -> Result<Vec<Sealing>, Error> {
@@ -179,7 +227,7 @@ fn resealed_rows(
                 (Some(what), Value::Text(stored)) => {
                     let stored = Zeroizing::new(stored);
                     let secret = open(keyring, &account, *what, &stored)?;
-                    let sealed = keyring.seal(&account, *what, &secret).map_err(Error::from)?;
+                    let sealed = seal(keyring, &account, *what, &secret)?;
                     Value::Text(sealed.to_string())
                 }
                 (_, value) => value,
@@ -214,8 +262,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::domain::token::TokenPair;
-    use crate::store::TokenStore;
+    use crate::domain::token::{Origin, RefreshEnding, TokenPair};
     use crate::store::seal::Key;
 
     fn key(byte: u8) -> Key {
@@ -235,8 +282,8 @@ mod tests {
     fn pair(account: &str, round: usize) -> TokenPair {
         let long = |kind: &str| format!("{kind}-of-{account}-{round}-").repeat(10 + 17 * (round % 9));
         TokenPair {
-            access: Some(long("PLAIN-access").into()),
-            access_expires_at: Some(DateTime::UNIX_EPOCH),
+            access: long("PLAIN-access").into(),
+            access_expires_at: DateTime::UNIX_EPOCH,
             refresh: long("PLAIN-refresh").into(),
             obtained_at: DateTime::<Utc>::UNIX_EPOCH,
             scopes: vec!["read".into()],
@@ -276,7 +323,7 @@ mod tests {
     }
 
     async fn refresh_token(store: &Sqlite, account: &str) -> String {
-        store.login(&name(account)).await.unwrap().unwrap().tokens.refresh.expose_secret().to_owned()
+        store.login(&name(account)).await.unwrap().unwrap().tokens.unwrap().refresh.expose_secret().to_owned()
     }
 
     #[tokio::test]
@@ -284,13 +331,17 @@ mod tests {
         let folder = Folder::new();
         let store = folder.open(ring(1, &[])).await;
         for round in 0..20 {
-            store.save_tokens(&name("acme"), pair("acme", round)).await.unwrap();
+            store.save_tokens(&name("acme"), pair("acme", round), Origin::SignIn).await.unwrap();
         }
         assert_eq!(folder.count("PLAIN-"), 0);
         assert!(folder.count(&format!("sealed:1:{}:", key(1).id())) > 0);
-        let login = store.login(&name("acme")).await.unwrap().unwrap();
-        assert_eq!(login.tokens.refresh.expose_secret(), pair("acme", 19).refresh.expose_secret());
-        assert_eq!(login.tokens.access.unwrap().expose_secret(), pair("acme", 19).access.unwrap().expose_secret());
+        let tokens = store.login(&name("acme")).await.unwrap().unwrap().tokens.unwrap();
+        assert_eq!(tokens.refresh.expose_secret(), pair("acme", 19).refresh.expose_secret());
+        assert_eq!(tokens.access.expose_secret(), pair("acme", 19).access.expose_secret());
+        let ending = RefreshEnding::Unreadable("PLAIN-answer".into());
+        store.end_refresh(&name("acme"), 1, ending).await.unwrap();
+        assert_eq!(folder.count("PLAIN-"), 0);
+        assert_eq!(store.kept_answers(&name("acme")).await.unwrap()[0].body.expose_secret(), "PLAIN-answer");
     }
 
     #[tokio::test]
@@ -303,10 +354,12 @@ mod tests {
         for round in 0..12 {
             for (at, account) in accounts.iter().enumerate() {
                 let store = if at % 2 == 0 { &unsealed } else { &beside };
-                store.save_tokens(&name(account), pair(account, (at * 7 + round) % 12)).await.unwrap();
+                store.save_tokens(&name(account), pair(account, (at * 7 + round) % 12), Origin::SignIn).await.unwrap();
             }
         }
         assert!(folder.count("PLAIN-") > 0);
+        let ending = RefreshEnding::Unreadable("PLAIN-answer".into());
+        unsealed.end_refresh(&name("account-1"), 1, ending).await.unwrap();
         drop((unsealed, beside));
         let store = folder.open(ring(1, &[])).await;
         assert!(store.verify_seals().await.unwrap().iter().all(|it| it.keys.contains(&None)));
@@ -317,6 +370,8 @@ mod tests {
             let expected = pair(account, (at * 7 + 11) % 12);
             assert_eq!(refresh_token(&store, account).await, expected.refresh.expose_secret());
         }
+        let kept = store.kept_answers(&name("account-1")).await.unwrap();
+        assert_eq!(kept[0].body.expose_secret(), "PLAIN-answer");
     }
 
     #[tokio::test]
@@ -324,10 +379,15 @@ mod tests {
         let folder = Folder::new();
         let old = folder.open(ring(1, &[])).await;
         for account in ["acme", "ware"] {
-            old.save_tokens(&name(account), pair(account, 1)).await.unwrap();
+            old.save_tokens(&name(account), pair(account, 1), Origin::SignIn).await.unwrap();
         }
         old.require_login(&name("ware"), 1, "refused".into()).await.unwrap();
-        folder.open(Keyring::default()).await.save_tokens(&name("shop"), pair("shop", 1)).await.unwrap();
+        folder
+            .open(Keyring::default())
+            .await
+            .save_tokens(&name("shop"), pair("shop", 1), Origin::SignIn)
+            .await
+            .unwrap();
         let store = folder.open(ring(2, &[1])).await;
         let rotation = store.rotate().await.unwrap();
         let before: Vec<_> = rotation.before.iter().map(|it| it.keys.iter().next().unwrap().clone()).collect();
@@ -348,8 +408,8 @@ mod tests {
     #[tokio::test]
     async fn a_rotation_that_can_not_open_everything_changes_nothing() {
         let folder = Folder::new();
-        folder.open(ring(1, &[])).await.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
-        folder.open(ring(3, &[])).await.save_tokens(&name("ware"), pair("ware", 1)).await.unwrap();
+        folder.open(ring(1, &[])).await.save_tokens(&name("acme"), pair("acme", 1), Origin::SignIn).await.unwrap();
+        folder.open(ring(3, &[])).await.save_tokens(&name("ware"), pair("ware", 1), Origin::SignIn).await.unwrap();
         let rows = folder.rows();
         let error = folder.open(ring(2, &[1])).await.rotate().await.unwrap_err().to_string();
         assert!(error.contains("account ware") && error.contains(&key(3).id().to_string()), "{error}");
@@ -362,24 +422,26 @@ mod tests {
     async fn a_wrong_key_reads_nothing_and_writes_nothing() {
         let folder = Folder::new();
         let right = folder.open(ring(1, &[])).await;
-        right.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        right.save_tokens(&name("acme"), pair("acme", 1), Origin::SignIn).await.unwrap();
         let rows = folder.rows();
         for wrong in [ring(2, &[3]), Keyring::default()] {
             let store = folder.open(wrong).await;
-            for error in [
-                store.verify_seals().await.unwrap_err(),
-                store.login(&name("acme")).await.unwrap_err(),
-                store.save_tokens(&name("acme"), pair("acme", 2)).await.unwrap_err(),
+            let acme = name("acme");
+            let lease = store.take_lease(&acme, LEASE).await.unwrap().unwrap();
+            for said in [
+                store.verify_seals().await.unwrap_err().to_string(),
+                store.login(&acme).await.unwrap_err().to_string(),
+                store.begin_refresh(&lease, 1, "name".into(), LEASE).await.unwrap_err().to_string(),
+                store.save_tokens(&acme, pair("acme", 2), Origin::SignIn).await.unwrap_err().to_string(),
+                store.save_tokens(&acme, pair("acme", 2), Origin::Refresh { of: 1 }).await.unwrap_err().to_string(),
             ] {
-                let Error::Sealed(unopened) = &error else { panic!("{error:?}") };
-                assert_eq!(unopened.len(), 1);
-                let said = error.to_string();
                 for word in ["account acme", &key(1).id().to_string(), "store.old_encryption_keys", "logout acme"] {
                     assert!(said.contains(word), "{word}: {said}");
                 }
             }
+            store.release_lease(lease).await.unwrap();
             // What nobody has sealed may be written.
-            store.save_tokens(&name("ware"), pair("ware", 1)).await.unwrap();
+            store.save_tokens(&name("ware"), pair("ware", 1), Origin::SignIn).await.unwrap();
             Connection::open(folder.path()).unwrap().execute("DELETE FROM logins WHERE account = 'ware'", []).unwrap();
         }
         assert_eq!(folder.rows(), rows);
@@ -390,19 +452,56 @@ mod tests {
     async fn an_old_process_does_not_write_over_what_a_rotation_has_sealed() {
         let folder = Folder::new();
         let old = folder.open(ring(1, &[])).await;
-        old.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        old.save_tokens(&name("acme"), pair("acme", 1), Origin::SignIn).await.unwrap();
         folder.open(ring(2, &[1])).await.rotate().await.unwrap();
         let rows = folder.rows();
-        let error = old.save_tokens(&name("acme"), pair("acme", 2)).await.unwrap_err();
-        assert!(matches!(error, Error::Sealed(_)), "{error}");
+        let error = old.save_tokens(&name("acme"), pair("acme", 2), Origin::SignIn).await.unwrap_err();
+        assert!(error.to_string().contains("account acme"), "{error}");
         assert_eq!(folder.rows(), rows);
+    }
+
+    #[tokio::test]
+    async fn a_sign_out_needs_no_key_and_makes_room_for_a_sign_in() {
+        let folder = Folder::new();
+        let lost = folder.open(ring(1, &[])).await;
+        lost.save_tokens(&name("acme"), pair("acme", 1), Origin::SignIn).await.unwrap();
+        let ending = RefreshEnding::Unreadable("PLAIN-answer".into());
+        lost.end_refresh(&name("acme"), 1, ending).await.unwrap();
+        let store = folder.open(ring(2, &[])).await;
+        assert!(store.sign_out(&name("acme")).await.unwrap());
+        assert_eq!(store.verify_seals().await.unwrap(), []);
+        store.save_tokens(&name("acme"), pair("acme", 2), Origin::SignIn).await.unwrap();
+        assert_eq!(refresh_token(&store, "acme").await, pair("acme", 2).refresh.expose_secret());
+    }
+
+    #[tokio::test]
+    async fn a_rotation_waits_for_a_refresh_that_is_under_way() {
+        let folder = Folder::new();
+        let old = folder.open(ring(1, &[])).await;
+        let acme = name("acme");
+        old.save_tokens(&acme, pair("acme", 1), Origin::SignIn).await.unwrap();
+        let lease = old.take_lease(&acme, LEASE).await.unwrap().unwrap();
+        assert!(old.begin_refresh(&lease, 1, "name".into(), LEASE).await.unwrap());
+        let store = folder.open(ring(2, &[1])).await;
+        let mut rotation = Box::pin(store.rotate());
+        // Polled until it sleeps: it has looked for the lease by then.
+        tokio::select! {
+            biased;
+            rotation = &mut rotation => panic!("{rotation:?}"),
+            () = tokio::time::sleep(LEASE_LOOK * 3) => {}
+        }
+        old.save_tokens(&acme, pair("acme", 2), Origin::Refresh { of: 1 }).await.unwrap();
+        old.release_lease(lease).await.unwrap();
+        rotation.await.unwrap();
+        assert_eq!(refresh_token(&store, "acme").await, pair("acme", 2).refresh.expose_secret());
+        assert!(store.take_lease(&acme, LEASE).await.unwrap().is_some(), "it is given back");
     }
 
     #[tokio::test]
     async fn a_row_of_another_account_does_not_open() {
         let folder = Folder::new();
         let store = folder.open(ring(1, &[])).await;
-        store.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        store.save_tokens(&name("acme"), pair("acme", 1), Origin::SignIn).await.unwrap();
         let other = Connection::open(folder.path()).unwrap();
         other.execute("UPDATE logins SET account = 'ware'", []).unwrap();
         let error = store.verify_seals().await.unwrap_err().to_string();
@@ -413,7 +512,7 @@ mod tests {
     async fn a_log_that_somebody_reads_is_said_not_to_be_empty() {
         let folder = Folder::new();
         let store = folder.open(ring(1, &[])).await;
-        store.save_tokens(&name("acme"), pair("acme", 1)).await.unwrap();
+        store.save_tokens(&name("acme"), pair("acme", 1), Origin::SignIn).await.unwrap();
         let reader = Connection::open(folder.path()).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM logins;").unwrap();
         let connection = Connection::open(folder.path()).unwrap();

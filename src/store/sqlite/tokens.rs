@@ -1,147 +1,288 @@
 //! Tokens in SQLite.
 
-use std::fs::TryLockError;
-use std::io;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rusqlite::{OptionalExtension, params};
-use secrecy::SecretString;
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
-use super::Sqlite;
 use super::journal::instant;
-use super::sealing::{must_open, open};
-use super::thread::Access;
+use super::sealing::{must_open, open, seal};
+use super::thread::{Access, Fault};
+use super::{Sqlite, holder};
 use crate::domain::account::AccountName;
-use crate::domain::token::{StoredLogin, TokenPair};
-use crate::store::seal::Sealed;
-use crate::store::{Error, Pending, RefreshLock, TokenStore};
+use crate::domain::token::{
+    KeptAnswer, Lease, Origin, Pending, RefreshEnding, RefreshRecord, StoredLogin, TokenPair, TokenStore,
+};
+use crate::store::seal::{Keyring, Sealed};
 
-/// How often a lock that somebody else holds is tried.
-const LOCK_LOOK: Duration = Duration::from_millis(50);
-/// Longer than any refresh with its repetitions takes: who holds the lock by then is stuck.
-const LOCK_PATIENCE: Duration = Duration::from_secs(90);
-
-/// A row of `logins` as it is read.
-type Row = (i64, Option<String>, Option<i64>, String, i64, String, Option<String>);
+impl Sqlite {
+    /// A call to the store's thread, with the error of [`TokenStore`].
+    fn tokens<T, F>(&self, access: Access, action: &'static str, work: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        Box::pin(async move { Ok(self.handle.call(access, action, work).await?) })
+    }
+}
 
 impl TokenStore for Sqlite {
-    /// A lock on a file beside the database: SQLite's own would hold up the journal.
-    fn lock_refresh<'a>(&'a self, account: &'a AccountName) -> Pending<'a, RefreshLock> {
-        let mut path = self.path.clone().into_os_string();
-        path.push(format!("-{account}.lock"));
-        let path = PathBuf::from(path);
-        let failed =
-            |source: io::Error| Error::Statement { action: "lock the refresh of tokens", source: source.into() };
-        Box::pin(async move {
-            let file = super::private::open(&path).map_err(failed)?;
-            let begun = Instant::now();
-            loop {
-                match file.try_lock() {
-                    Ok(()) => return Ok(Box::new(file) as RefreshLock),
-                    Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
-                        tokio::time::sleep(LOCK_LOOK).await;
-                    }
-                    Err(TryLockError::WouldBlock) => return Err(failed(io::ErrorKind::TimedOut.into())),
-                    Err(TryLockError::Error(error)) => return Err(failed(error)),
-                }
+    fn login<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredLogin>> {
+        let (account, keyring) = (account.clone(), self.keyring.clone());
+        self.tokens(Access::Read, "read a sign-in", move |connection| read(connection, &keyring, &account))
+    }
+
+    fn take_lease<'a>(&'a self, account: &'a AccountName, life: Duration) -> Pending<'a, Option<Lease>> {
+        let account = account.clone();
+        self.tokens(Access::Write, "take the lease on a refresh", move |connection| {
+            let now = Utc::now();
+            let held: Option<(String, i64)> = connection
+                .prepare_cached("SELECT owner, until FROM leases WHERE account = ?1")?
+                .query_row([account.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            if held.is_some_and(|(owner, until)| until > now.timestamp_millis() && !holder::is_dead(&owner)) {
+                return Ok(None);
             }
+            let owner = holder::name();
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO leases (account, owner, until) VALUES (?1, ?2, ?3)")?
+                .execute((account.as_str(), &owner, end_of(now, life)))?;
+            Ok(Some(Lease { account, owner }))
         })
     }
 
-    fn login<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredLogin>> {
-        let (account, keyring) = (account.clone(), self.keyring.clone());
-        Box::pin(self.handle.call(Access::Read, "read a sign-in", move |connection| {
-            let row: Option<Row> = connection
-                .prepare_cached(
-                    "SELECT generation, access, access_expires_at, refresh, obtained_at, scopes, login_required
-                     FROM logins WHERE account = ?1",
-                )?
-                .query_row([account.as_str()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
-                })
-                .optional()?;
-            let Some((generation, access, expires_at, refresh, obtained_at, scopes, login_required)) = row else {
-                return Ok(None);
-            };
-            let access = access.map(Zeroizing::new);
-            let access = access.map(|stored| open(&keyring, &account, Sealed::Access, &stored)).transpose()?;
-            let refresh = open(&keyring, &account, Sealed::Refresh, &Zeroizing::new(refresh))?;
-            let tokens = TokenPair {
-                access,
-                access_expires_at: expires_at.map(instant).transpose()?,
-                refresh,
-                obtained_at: instant(obtained_at)?,
-                scopes: scopes.split_whitespace().map(str::to_owned).collect(),
-            };
-            Ok(Some(StoredLogin { tokens, generation, login_required }))
-        }))
+    fn release_lease(&self, lease: Lease) -> Pending<'_, ()> {
+        self.tokens(Access::Write, "give back the lease on a refresh", move |connection| {
+            connection
+                .prepare_cached("DELETE FROM leases WHERE account = ?1 AND owner = ?2")?
+                .execute((lease.account.as_str(), &lease.owner))?;
+            Ok(())
+        })
     }
 
-    fn save_tokens<'a>(&'a self, account: &'a AccountName, tokens: TokenPair) -> Pending<'a, i64> {
-        let (account, keyring) = (account.clone(), self.keyring.clone());
-        Box::pin(self.handle.call(Access::Write, "store tokens", move |connection| {
+    fn begin_refresh<'a>(
+        &'a self,
+        lease: &'a Lease,
+        generation: i64,
+        fingerprint: String,
+        life: Duration,
+    ) -> Pending<'a, bool> {
+        let (account, owner) = (lease.account.clone(), lease.owner.clone());
+        let keyring = self.keyring.clone();
+        self.tokens(Access::Write, "record that a refresh begins", move |connection| {
+            // Else the pair that comes could not be stored.
             must_open(connection, &keyring, &account)?;
-            let seal = |what, secret: &SecretString| keyring.seal(&account, what, secret).map_err(Error::from);
-            let access = tokens.access.as_ref().map(|access| seal(Sealed::Access, access)).transpose()?;
-            let refresh = seal(Sealed::Refresh, &tokens.refresh)?;
-            let generation = connection
+            let now = Utc::now();
+            let is_newest: Option<bool> = connection
+                .prepare_cached("SELECT generation = ?2 AND login_required IS NULL FROM logins WHERE account = ?1")?
+                .query_row((account.as_str(), generation), |row| row.get(0))
+                .optional()?;
+            let held = connection
+                .prepare_cached("UPDATE leases SET until = ?3 WHERE account = ?1 AND owner = ?2")?
+                .execute((account.as_str(), &owner, end_of(now, life)))?;
+            if held == 0 || is_newest != Some(true) {
+                return Ok(false);
+            }
+            connection
                 .prepare_cached(
-                    "INSERT INTO logins (account, generation, access, access_expires_at, refresh, obtained_at, scopes)
-                     VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT DO UPDATE SET generation = generation + 1, access = excluded.access,
-                         access_expires_at = excluded.access_expires_at, refresh = excluded.refresh,
-                         obtained_at = excluded.obtained_at, scopes = excluded.scopes, login_required = NULL
-                     RETURNING generation",
+                    "INSERT INTO refreshes (account, generation, fingerprint, began_at, open) VALUES (?1, ?2, ?3, ?4, 1)
+                     ON CONFLICT DO UPDATE SET open = 1",
                 )?
-                .query_row(
-                    params![
-                        account.as_str(),
-                        access.as_ref().map(|access| access.as_str()),
-                        tokens.access_expires_at.map(|at| at.timestamp_millis()),
-                        refresh.as_str(),
-                        tokens.obtained_at.timestamp_millis(),
-                        tokens.scopes.join(" "),
-                    ],
-                    |row| row.get(0),
-                )?;
-            Ok(generation)
-        }))
+                .execute((account.as_str(), generation, fingerprint, now.timestamp_millis()))?;
+            Ok(true)
+        })
+    }
+
+    fn end_refresh<'a>(&'a self, account: &'a AccountName, generation: i64, ending: RefreshEnding) -> Pending<'a, ()> {
+        let (account, keyring) = (account.clone(), self.keyring.clone());
+        self.tokens(Access::Write, "record how a refresh ended", move |connection| {
+            let (unclear, unreadable) = match &ending {
+                RefreshEnding::NotSpent => (0, 0),
+                RefreshEnding::Unclear => (1, 0),
+                RefreshEnding::Unreadable(body) => {
+                    let body = seal(&keyring, &account, Sealed::Answer, body)?;
+                    connection
+                        .prepare_cached("INSERT INTO kept_answers (account, received_at, body) VALUES (?1, ?2, ?3)")?
+                        .execute((account.as_str(), Utc::now().timestamp_millis(), body.as_str()))?;
+                    (0, 1)
+                }
+            };
+            connection
+                .prepare_cached(
+                    "UPDATE refreshes SET open = 0, unclear = unclear + ?3, unreadable = unreadable + ?4
+                     WHERE account = ?1 AND generation = ?2",
+                )?
+                .execute((account.as_str(), generation, unclear, unreadable))?;
+            Ok(())
+        })
+    }
+
+    fn save_tokens<'a>(
+        &'a self,
+        account: &'a AccountName,
+        tokens: TokenPair,
+        origin: Origin,
+    ) -> Pending<'a, StoredLogin> {
+        let (account, keyring) = (account.clone(), self.keyring.clone());
+        self.tokens(Access::Write, "store tokens", move |connection| {
+            must_open(connection, &keyring, &account)?;
+            let access = seal(&keyring, &account, Sealed::Access, &tokens.access)?;
+            let refresh = seal(&keyring, &account, Sealed::Refresh, &tokens.refresh)?;
+            let now = Utc::now().timestamp_millis();
+            let (follows, is_sign_in) = match origin {
+                Origin::SignIn => (i64::MAX, true),
+                Origin::Refresh { of } => (of, false),
+            };
+            let stored = connection
+                .prepare_cached(
+                    "INSERT INTO logins (account, generation, access, refresh, access_expires_at, obtained_at,
+                         signed_in_at, scopes)
+                     VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7)
+                     ON CONFLICT DO UPDATE SET generation = generation + 1, access = excluded.access,
+                         refresh = excluded.refresh, access_expires_at = excluded.access_expires_at,
+                         obtained_at = excluded.obtained_at, scopes = excluded.scopes, login_required = NULL,
+                         signed_in_at = iif(?9, excluded.signed_in_at, signed_in_at)
+                     WHERE generation <= ?8",
+                )?
+                .execute(params![
+                    account.as_str(),
+                    access.as_str(),
+                    refresh.as_str(),
+                    tokens.access_expires_at.timestamp_millis(),
+                    tokens.obtained_at.timestamp_millis(),
+                    now,
+                    tokens.scopes.join(" "),
+                    follows,
+                    is_sign_in,
+                ])?;
+            if stored > 0 {
+                connection.prepare_cached("DELETE FROM refreshes WHERE account = ?1")?.execute([account.as_str()])?;
+            }
+            if is_sign_in {
+                forget_answers(connection, &account)?;
+            }
+            read(connection, &keyring, &account)?
+                .ok_or_else(|| Fault::Corrupt { what: "a sign-in", reason: "it is gone after it was written".into() })
+        })
     }
 
     fn require_login<'a>(&'a self, account: &'a AccountName, generation: i64, reason: String) -> Pending<'a, ()> {
         let account = account.to_string();
-        Box::pin(self.handle.call(Access::Write, "record that a sign-in is needed", move |connection| {
+        self.tokens(Access::Write, "record that a sign-in is needed", move |connection| {
             connection
                 .prepare_cached("UPDATE logins SET login_required = ?3 WHERE account = ?1 AND generation = ?2")?
                 .execute((account, generation, reason))?;
             Ok(())
-        }))
+        })
+    }
+
+    fn sign_out<'a>(&'a self, account: &'a AccountName) -> Pending<'a, bool> {
+        let account = account.clone();
+        self.tokens(Access::Write, "forget a sign-in", move |connection| {
+            let found = connection
+                .prepare_cached(
+                    "UPDATE logins SET generation = generation + 1, access = NULL, refresh = NULL, scopes = '',
+                         login_required = 'it was signed out' WHERE account = ?1 AND refresh IS NOT NULL",
+                )?
+                .execute([account.as_str()])?;
+            connection.prepare_cached("DELETE FROM refreshes WHERE account = ?1")?.execute([account.as_str()])?;
+            forget_answers(connection, &account)?;
+            Ok(found > 0)
+        })
+    }
+
+    fn kept_answers<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<KeptAnswer>> {
+        let (account, keyring) = (account.clone(), self.keyring.clone());
+        self.tokens(Access::Read, "read the answers that were kept", move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT received_at, body FROM kept_answers WHERE account = ?1 ORDER BY id")?;
+            let rows = statement
+                .query_map([account.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+                .collect::<Result<Vec<_>, _>>()?;
+            let kept = rows.into_iter();
+            kept.map(|(at, body)| {
+                let body = open(&keyring, &account, Sealed::Answer, &Zeroizing::new(body))?;
+                Ok(KeptAnswer { received_at: instant(at)?, body })
+            })
+            .collect()
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::task::{Context, Waker};
-
-    use super::*;
-    use crate::store::Keyring;
-
-    #[tokio::test]
-    async fn two_processes_on_one_file_do_not_refresh_an_account_at_the_same_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bridge.db");
-        let (one, other) = (
-            Sqlite::open(&path, Keyring::default()).await.unwrap(),
-            Sqlite::open(&path, Keyring::default()).await.unwrap(),
-        );
-        let (acme, ware) = ("acme".parse().unwrap(), "ware".parse().unwrap());
-        let held = one.lock_refresh(&acme).await.unwrap();
-        let mut waiting = other.lock_refresh(&acme);
-        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        drop(other.lock_refresh(&ware).await.unwrap());
-        drop(held);
-        drop(waiting.await.unwrap());
+fn read(connection: &Connection, keyring: &Keyring, account: &AccountName) -> Result<Option<StoredLogin>, Fault> {
+    /// A row as it is read.
+    struct Row {
+        generation: i64,
+        access: Option<String>,
+        refresh: Option<String>,
+        expires_at: i64,
+        obtained_at: i64,
+        signed_in_at: i64,
+        scopes: String,
+        login_required: Option<String>,
     }
+    let row = connection
+        .prepare_cached(
+            "SELECT generation, access, refresh, access_expires_at, obtained_at, signed_in_at, scopes, login_required
+             FROM logins WHERE account = ?1",
+        )?
+        .query_row([account.as_str()], |row| {
+            Ok(Row {
+                generation: row.get(0)?,
+                access: row.get(1)?,
+                refresh: row.get(2)?,
+                expires_at: row.get(3)?,
+                obtained_at: row.get(4)?,
+                signed_in_at: row.get(5)?,
+                scopes: row.get(6)?,
+                login_required: row.get(7)?,
+            })
+        })
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let tokens = match (row.access, row.refresh) {
+        (Some(access), Some(refresh)) => Some(TokenPair {
+            access: open(keyring, account, Sealed::Access, &Zeroizing::new(access))?,
+            access_expires_at: instant(row.expires_at)?,
+            refresh: open(keyring, account, Sealed::Refresh, &Zeroizing::new(refresh))?,
+            obtained_at: instant(row.obtained_at)?,
+            scopes: row.scopes.split_whitespace().map(str::to_owned).collect(),
+        }),
+        _ => None,
+    };
+    Ok(Some(StoredLogin {
+        tokens,
+        generation: row.generation,
+        signed_in_at: instant(row.signed_in_at)?,
+        login_required: row.login_required,
+        refresh: refresh_of(connection, account, row.generation)?,
+    }))
+}
+
+fn refresh_of(connection: &Connection, account: &AccountName, generation: i64) -> Result<Option<RefreshRecord>, Fault> {
+    let row: Option<(String, i64, bool, u32, u32)> = connection
+        .prepare_cached(
+            "SELECT fingerprint, began_at, open, unclear, unreadable FROM refreshes
+             WHERE account = ?1 AND generation = ?2",
+        )?
+        .query_row((account.as_str(), generation), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .optional()?;
+    row.map(|(fingerprint, began_at, is_open, unclear, unreadable)| {
+        Ok(RefreshRecord { fingerprint, began_at: instant(began_at)?, is_open, unclear, unreadable })
+    })
+    .transpose()
+}
+
+fn forget_answers(connection: &Connection, account: &AccountName) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM kept_answers WHERE account = ?1")?.execute([account.as_str()])?;
+    Ok(())
+}
+
+fn end_of(now: DateTime<Utc>, life: Duration) -> i64 {
+    now.checked_add_signed(TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        .timestamp_millis()
 }

@@ -43,6 +43,11 @@ impl Bridge {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Starts it and waits for nothing.
+    pub fn spawn(&mut self) {
+        self.process = Some(Process::spawn("ffn-bridge", &mut self.command(&["run"])));
+    }
+
     /// Starts it without waiting for anything but the process.
     pub async fn launch(&mut self) {
         let mut process = Process::spawn("ffn-bridge", &mut self.command(&["run"]));

@@ -1,0 +1,178 @@
+//! What can be switched on a running simulator: each of these is a flag at start and a member of
+//! `/_simulator/settings` later.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::catalog::Role;
+
+/// What a refused refresh token is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RefreshAnswer {
+    /// 401 `invalid_request`
+    InvalidRequest,
+    /// 400 `invalid_grant`
+    InvalidGrant,
+}
+
+/// What happens to a scope that is asked for and that the account does not grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MissingScope {
+    /// It is left out without a word
+    Drop,
+    /// The authorization is refused with `error=invalid_scope`
+    InvalidScope,
+}
+
+/// How an access token looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TokenForm {
+    /// A JWT that names its scopes
+    Jwt,
+    /// A JWT without the claim `scopes`
+    JwtWithoutScopes,
+    /// No JWT
+    Opaque,
+}
+
+/// The `state` with which a browser comes back to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CallbackState {
+    /// The one that was sent
+    Right,
+    /// Another one, as in an attack or a mix-up
+    Wrong,
+    /// None
+    Missing,
+}
+
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Switches (also at run time, see /_simulator/settings)")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Switches {
+    /// Life of an access token in (simulated) seconds; a change is for tokens issued from then on
+    #[arg(long, default_value_t = 1800)]
+    pub(crate) access_token_ttl: u32,
+    /// Life of an unused refresh token in (simulated) seconds, also of those issued already; default: no end
+    #[arg(long)]
+    pub(crate) refresh_token_ttl: Option<u32>,
+    /// Answer to a refresh token that is no good
+    #[arg(long, value_enum, default_value = "invalid_request")]
+    pub(crate) refresh_reuse_answer: RefreshAnswer,
+    /// Reuse detection: the second use of a spent refresh token also revokes every token of its chain
+    #[arg(long)]
+    pub(crate) refresh_reuse_ends_chain: bool,
+    /// A successful refresh ends the life of the earlier access tokens of its chain
+    #[arg(long)]
+    pub(crate) refresh_ends_access: bool,
+    /// How access tokens look
+    #[arg(long, value_enum, default_value = "jwt")]
+    pub(crate) access_token_form: TokenForm,
+    /// OAuth client secret
+    #[arg(long, default_value = "demo-secret")]
+    pub(crate) client_secret: String,
+    /// A redirect URI that the client registered; may be repeated; none = every one is taken
+    #[arg(long)]
+    pub(crate) redirect_uri: Vec<String>,
+    /// /authorize redirects at once instead of showing a page
+    #[arg(long)]
+    pub(crate) auto_approve: bool,
+    /// The account that signs in at /authorize; default: the one whose scopes are asked for first
+    #[arg(long, value_enum)]
+    pub(crate) sign_in_as: Option<Role>,
+    /// A scope that an account grants, whatever its role; may be repeated; default: read and write of its role
+    #[arg(long)]
+    pub(crate) granted_scope: Option<Vec<String>>,
+    /// What happens to a scope that the account does not grant
+    #[arg(long, value_enum, default_value = "drop")]
+    pub(crate) missing_scope_answer: MissingScope,
+    /// The state that the callback brings back
+    #[arg(long, value_enum, default_value = "right")]
+    pub(crate) callback_state: CallbackState,
+    /// An account without an FFN user: every API call is a 404 without a body; may be repeated
+    #[arg(long, value_enum)]
+    pub(crate) portal_never_visited: Vec<Role>,
+    /// users/current does not tell the roles
+    #[arg(long)]
+    pub(crate) leave_out_roles: bool,
+}
+
+impl Switches {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The same, with the members of a JSON object put in.
+    pub(crate) fn with(&self, change: &[u8]) -> Result<Self, String> {
+        let change: serde_json::Map<String, Value> = serde_json::from_slice(change).map_err(|e| e.to_string())?;
+        let mut all = self.json();
+        if let Value::Object(members) = &mut all {
+            members.extend(change);
+        }
+        serde_path_to_error::deserialize(all).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::flags::Flags;
+
+    #[test]
+    fn members_change_alone() {
+        let start = Flags::for_test().switches;
+        let changed = start.with(br#"{"refresh_token_ttl":60,"portal_never_visited":["merchant"]}"#).unwrap();
+        let wanted =
+            Switches { refresh_token_ttl: Some(60), portal_never_visited: vec![Role::Merchant], ..start.clone() };
+        assert_eq!(changed, wanted);
+        assert_eq!(changed.with(br#"{"refresh_token_ttl":null,"portal_never_visited":[]}"#), Ok(start.clone()));
+        assert_eq!(start.with(b"{}"), Ok(start));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let start = Flags::for_test().switches;
+        for (wrong, named) in [
+            (r#"{"acess_token_ttl":1}"#, "acess_token_ttl"),
+            (r#"{"access_token_ttl":-1}"#, "access_token_ttl"),
+            (r#"{"access_token_ttl":null}"#, "access_token_ttl"),
+            (r#"{"sign_in_as":"Boss"}"#, "sign_in_as"),
+            (r#"{"callback_state":"odd"}"#, "right"),
+            (r#"[]"#, "map"),
+        ] {
+            let problem = start.with(wrong.as_bytes()).unwrap_err();
+            assert!(problem.contains(named), "{wrong}: {problem}");
+        }
+    }
+
+    #[test]
+    fn every_switch_is_a_flag_of_the_same_name() {
+        let line = "ffn-simulator --access-token-ttl 5 --refresh-token-ttl 6 --refresh-reuse-answer invalid_grant \
+                    --refresh-reuse-ends-chain --refresh-ends-access --access-token-form opaque --client-secret s \
+                    --redirect-uri http://a/ --redirect-uri http://b/ --auto-approve --sign-in-as fulfiller \
+                    --granted-scope ffn.merchant.read --granted-scope email --missing-scope-answer invalid_scope \
+                    --callback-state wrong --portal-never-visited merchant --leave-out-roles";
+        let told = Flags::try_parse_from(line.split_whitespace()).unwrap().switches;
+        let members = r#"{"access_token_ttl":5,"refresh_token_ttl":6,"refresh_reuse_answer":"invalid_grant",
+            "refresh_reuse_ends_chain":true,"refresh_ends_access":true,"access_token_form":"opaque",
+            "client_secret":"s","redirect_uri":["http://a/","http://b/"],"auto_approve":true,
+            "sign_in_as":"fulfiller","granted_scope":["ffn.merchant.read","email"],
+            "missing_scope_answer":"invalid_scope","callback_state":"wrong",
+            "portal_never_visited":["merchant"],"leave_out_roles":true}"#;
+        assert_eq!(Flags::for_test().switches.with(members.as_bytes()), Ok(told.clone()));
+        for name in told.json().as_object().unwrap().keys() {
+            assert!(line.contains(&format!("--{}", name.replace('_', "-"))), "{name}");
+        }
+    }
+}
