@@ -35,7 +35,10 @@ impl Bridge {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A program that reads nothing may have ended already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        child.wait_with_output().unwrap()
+        let output = child.wait_with_output().unwrap();
+        super::process::note("ffn-bridge", &output.stdout);
+        super::process::note("ffn-bridge", &output.stderr);
+        output
     }
 
     pub fn login(&self, account: &str, refresh_token: &str) {
