@@ -74,7 +74,8 @@ fn tighten(_file: &Path) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
