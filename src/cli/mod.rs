@@ -3,6 +3,7 @@
 //! Errors go to standard error and say what happened, why, and what to do next.
 
 mod check;
+mod keys;
 pub mod login;
 mod schema;
 mod send;
@@ -21,8 +22,10 @@ use crate::app::{Account, App, Signals};
 use crate::broker::Link;
 use crate::config::{self, Config};
 use crate::domain::account::AccountName;
+use crate::domain::token::TokenStore;
 use crate::metrics::Metrics;
-use crate::{store, telemetry};
+use crate::store::{self, Sqlite};
+use crate::telemetry;
 
 /// Connects the JTL Fulfillment Network (FFN) with RabbitMQ: changes come out as events, commands go in as messages.
 #[derive(Debug, Parser)]
@@ -43,6 +46,9 @@ enum Command {
     Check(check::Arguments),
     /// Signs an account in at FFN
     Login(LoginArgs),
+    /// Makes, shows and changes the keys that seal stored tokens
+    #[command(subcommand)]
+    Keys(keys::Action),
     /// Shows events as they arrive
     Tail(tail::Arguments),
     /// Publishes a command
@@ -68,6 +74,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Schema(arguments) = &cli.command {
         return finish(schema::run(arguments));
+    }
+    if let Command::Keys(keys::Action::Generate) = &cli.command {
+        return finish(keys::generate());
     }
     let config = match config::load(cli.config.as_deref(), config::environment()) {
         Ok(config) => config,
@@ -95,6 +104,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Run => bridge(config).await,
         Command::Check(arguments) => check::run(&config, &arguments).await,
         Command::Login(arguments) => sign_in(&config, &arguments).await,
+        Command::Keys(action) => keys::run(&config, &action).await,
         Command::Tail(arguments) => tail::run(&config, &arguments).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
@@ -121,7 +131,9 @@ async fn sign_in(config: &Config, arguments: &LoginArgs) -> anyhow::Result<ExitC
             names.join(", ")
         )
     })?;
-    let store = store::open(&config.store).await?;
+    let store = opened(config).await?;
+    // Before the person is sent to the browser: what they bring could not be stored.
+    store.login(&arguments.account).await?;
     let metrics = Metrics::new()?;
     let Account { config: account, auth, client } = Account::new(account, store, &metrics)?;
     let way = match (&arguments.refresh_token, arguments.manual) {
@@ -132,6 +144,13 @@ async fn sign_in(config: &Config, arguments: &LoginArgs) -> anyhow::Result<ExitC
     let input = tokio::io::BufReader::new(tokio::io::stdin());
     login::login(&auth, &client, &account.ffn, way, input, &mut io::stdout()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The store, for a command of a person's; they are told what they should know of its opening.
+async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
+    let store = store::open(&config.store).await?;
+    store.remarks().iter().for_each(|remark| complain(remark));
+    Ok(store)
 }
 
 /// A connection to the broker for a command of a person's.

@@ -13,6 +13,7 @@ mod crash_commands;
 mod crash_events;
 mod crash_tokens;
 mod events;
+mod keys;
 mod needs;
 mod shutdown;
 mod smoke;
