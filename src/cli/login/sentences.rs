@@ -1,8 +1,32 @@
 //! What a person is told when a sign-in fails: what happened, why, and what to do next.
 
-use http::StatusCode;
+use crate::ffn::{Config, auth};
 
-use crate::ffn::{Config, Error, auth};
+/// Where a person signs in to FFN itself (contract 1).
+const PORTALS: [&str; 2] = ["https://fulfillment.jtl-software.com", "https://fulfillment-sandbox.jtl-software.com"];
+
+/// Foreign words as they may stand in a terminal: without control characters, and not endless.
+pub(super) fn printable(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// The person said no, or the OAuth server did.
+pub(super) fn denied(config: &Config, reason: &str) -> String {
+    let account = &config.account;
+    if reason.starts_with("invalid_scope") {
+        let [read, write] = config.role.scopes();
+        return format!(
+            "the sign-in was refused: {reason}. The JTL account or the client {} may not have {read} and {write}, which \
+             a {} needs. Sign in as a {}, or mend role or client_id of account {account} in the configuration",
+            config.client_id, config.role, config.role,
+        );
+    }
+    format!(
+        "the sign-in was refused: {reason}. Run `ffn-bridge login {account}` again, sign in with a JTL account that may \
+         use the client {}, and allow access",
+        config.client_id
+    )
+}
 
 /// The code of a sign-in was not accepted.
 pub(super) fn about_code(error: auth::Error, config: &Config) -> anyhow::Error {
@@ -33,31 +57,76 @@ pub(super) fn about_refresh_token(error: auth::Error, config: &Config) -> anyhow
     }
 }
 
-/// The tokens are stored, but the first call with them failed (contract 2.4).
-pub(super) fn about_user(error: Error, config: &Config) -> anyhow::Error {
-    let account = &config.account;
-    let next = "The tokens are stored; once that is mended, run `ffn-bridge check`";
-    let sentence = match error.status() {
-        Some(StatusCode::NOT_FOUND) => format!(
-            "FFN knows no user for this JTL account: it has never signed in to the fulfillment portal. Sign in there \
-             once (https://fulfillment.jtl-software.com, or https://fulfillment-sandbox.jtl-software.com for the \
-             sandbox). {next}"
-        ),
-        Some(StatusCode::UNAUTHORIZED) => format!(
-            "FFN at {} does not accept the token it was given. Check environment, base_url and token_url of account \
-             {account}, then run `ffn-bridge login {account}` again",
-            config.base_url
-        ),
-        Some(StatusCode::FORBIDDEN) => format!(
-            "FFN refuses this token: it lacks a scope. Allow the client {} the scopes {}, then run `ffn-bridge login \
-             {account}` again",
-            config.client_id,
-            config.role.scopes().join(" and ")
-        ),
-        Some(status) => format!("FFN answered with status {} when asked who signed in. {next}", status.as_u16()),
-        None => format!("FFN at {} could not be asked who signed in. {next}", config.base_url),
+/// The sign-in worked and fits, and can't be stored.
+pub(super) fn not_stored(error: auth::Error, config: &Config) -> anyhow::Error {
+    about_server(error, config, "Check store.url, that the disk has room and that this user may write there")
+}
+
+/// Scopes were named, and these are not among them.
+pub(super) fn missing_scopes(config: &Config, missing: &[&str], granted: &[String]) -> String {
+    format!(
+        "The sign-in lacks the scope{} {}, which the role {} of account {account} needs; it has {}. Run `ffn-bridge login \
+         {account}` again, sign in as a {} and allow all that is asked for, or mend role or client_id of account \
+         {account} in the configuration.",
+        if missing.len() == 1 { "" } else { "s" },
+        missing.join(" and "),
+        config.role,
+        printable(&granted.join(", ")),
+        config.role,
+        account = config.account,
+    )
+}
+
+/// FFN says by a 403 without a reason that a scope is missing (contract 2.4).
+pub(super) fn no_scope(config: &Config) -> String {
+    let [read, write] = config.role.scopes();
+    format!(
+        "FFN takes the sign-in but refuses to let it read as a {role}: it lacks the scope {read}. Run `ffn-bridge login \
+         {account}` again, sign in as a {role} and allow {read} and {write}, or mend role or client_id of account \
+         {account} in the configuration.",
+        role = config.role,
+        account = config.account,
+    )
+}
+
+/// The user has the other role, or at least not the one in the configuration.
+pub(super) fn other_role(config: &Config, user: Option<&str>) -> String {
+    let other = match config.role {
+        crate::domain::account::Role::Merchant => "fulfiller",
+        crate::domain::account::Role::Fulfiller => "merchant",
     };
-    anyhow::Error::new(error).context(sentence)
+    let account = &config.account;
+    format!(
+        "The JTL account that signed in{} is a {other} at FFN, but account {account} is configured as a {role}. Run \
+         `ffn-bridge login {account}` again and sign in as a {role}, or write role = \"{other}\" for account {account} in \
+         the configuration.",
+        user.map(|user| format!(" ({})", printable(user))).unwrap_or_default(),
+        role = config.role,
+    )
+}
+
+/// FFN answers a fresh token with 401.
+pub(super) fn token_not_accepted(config: &Config) -> String {
+    format!(
+        "FFN at {} does not accept the token that the OAuth server gave. Do environment, base_url and token_url of \
+         account {account} belong together? Mend them, then run `ffn-bridge login {account}` again.",
+        config.base_url,
+        account = config.account,
+    )
+}
+
+/// FFN has no user for the JTL account (contract 2.4).
+pub(super) fn never_in_the_portal(config: &Config) -> String {
+    let is_sandbox = config.base_url.host_str().is_some_and(|host| host.contains("-sbx") || host.contains("sandbox"));
+    let [production, sandbox] = PORTALS;
+    format!(
+        "You have never signed in to the fulfillment portal: FFN does not know this JTL account yet. Sign in once at {}, \
+         then run `ffn-bridge login {account}` again. If you have been there, look at environment or base_url of account \
+         {account}: {} may be the wrong place.",
+        if is_sandbox { sandbox } else { production },
+        config.base_url,
+        account = config.account,
+    )
 }
 
 fn about_server(error: auth::Error, config: &Config, next: &str) -> anyhow::Error {
