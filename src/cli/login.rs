@@ -35,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::store;
 use callback::{Arrival, Callback, Ending, Receiver};
 use fit::Verdict;
+pub(super) use sentences::Misfit;
 pub(super) use status::moment;
 
 /// How long the browser may take.
@@ -228,31 +229,28 @@ impl<W: Write + Send> SignIn<'_, W> {
     async fn keep(&mut self, login: NewLogin) -> anyhow::Result<String> {
         let config = self.config;
         let account = &config.account;
-        let refuse =
-            |why: &str| anyhow!("{why} Nothing was stored; what was stored for account {account} before stays.");
-        if let Some(why) = fit::scopes(config, login.scopes()) {
-            return Err(refuse(&why));
+        let refuse = |misfit: &Misfit| {
+            anyhow!("{misfit} Nothing was stored; what was stored for account {account} before stays.")
+        };
+        if let Some(misfit) = fit::scopes(config, login.scopes()) {
+            return Err(refuse(&misfit));
         }
         let scopes = match login.scopes() {
             [] => "FFN does not name the scopes".to_owned(),
             scopes => format!("Granted: {}", sentences::printable(&scopes.join(", "))),
         };
         self.say(&format!("{scopes}. Asking FFN who has signed in …"));
-        let verdict = fit::ask(self.client, config, login.scopes(), login.access()).await;
-        if let Verdict::Misfit(why) = &verdict {
-            return Err(refuse(why));
-        }
-        self.auth.accept(login).await.map_err(|error| sentences::not_stored(error, config))?;
-        self.say(&format!("The tokens of account {account} are stored."));
-        let words = match verdict {
+        let words = match fit::ask(self.client, config, login.scopes(), login.access()).await {
+            Verdict::Misfit(misfit) => return Err(refuse(&misfit)),
             Verdict::Fits(Some(user)) => format!("Signed in as {user} ({}).", config.role),
             Verdict::Fits(None) => format!("Signed in ({}). FFN does not say as whom.", config.role),
-            Verdict::Misfit(why) | Verdict::Unknown(why) => format!(
-                "Signed in, but whether user and role are the right ones could not be checked now: {}. The tokens are \
-                 stored all the same. Run `ffn-bridge check` in a while.",
-                why.trim_end_matches('.')
+            Verdict::Unknown(why) => format!(
+                "Signed in, but whether user and role are the right ones could not be checked now: {why}. The tokens are \
+                 stored all the same. Run `ffn-bridge check` in a while."
             ),
         };
+        self.auth.accept(login).await.map_err(|error| sentences::not_stored(error, config))?;
+        self.say(&format!("The tokens of account {account} are stored."));
         self.say(&words);
         Ok(words)
     }

@@ -7,8 +7,9 @@
 use http::StatusCode;
 use secrecy::SecretString;
 
-use super::sentences;
-use crate::ffn::{Client, Config, Error, users};
+use super::sentences::{self, Misfit};
+use crate::ffn::users::{self, User};
+use crate::ffn::{Client, Config, Error};
 use crate::telemetry::Chain;
 
 /// What is known of a sign-in.
@@ -16,14 +17,14 @@ use crate::telemetry::Chain;
 pub(in crate::cli) enum Verdict {
     /// It fits; the user's id, as far as FFN tells it.
     Fits(Option<String>),
-    /// It does not, and why: whole sentences that end with what to do.
-    Misfit(String),
+    /// It does not.
+    Misfit(Misfit),
     /// Nobody could say, and why: part of a sentence.
     Unknown(String),
 }
 
 /// Why scopes that FFN has named are not enough, if they are not. Those that it has not named are no reason.
-pub(in crate::cli) fn scopes(config: &Config, granted: &[String]) -> Option<String> {
+pub(in crate::cli) fn scopes(config: &Config, granted: &[String]) -> Option<Misfit> {
     let is_missing = |scope: &&str| !granted.is_empty() && !granted.iter().any(|it| it == scope);
     let missing: Vec<&str> = config.role.scopes().into_iter().filter(is_missing).collect();
     (!missing.is_empty()).then(|| sentences::missing_scopes(config, &missing, granted))
@@ -31,12 +32,22 @@ pub(in crate::cli) fn scopes(config: &Config, granted: &[String]) -> Option<Stri
 
 /// Asks FFN whose `token` is, and whether it has the role of the configuration.
 pub(in crate::cli) async fn ask(client: &Client, config: &Config, granted: &[String], token: &SecretString) -> Verdict {
-    let user = match users::user_of(client, token).await {
-        Ok(user) => Some(user),
+    match users::user_of(client, token).await {
+        Ok(user) => prove(client, config, granted, token, Some(user)).await,
         // FFN has accepted the token, and the role can still be proved.
-        Err(Error::Unreadable { .. }) => None,
-        Err(error) => return judge(error, config),
-    };
+        Err(Error::Unreadable { .. }) => prove(client, config, granted, token, None).await,
+        Err(error) => judge(error, config),
+    }
+}
+
+/// Whether the user of `token` has the role of the configuration, by FFN's words or by a read.
+pub(in crate::cli) async fn prove(
+    client: &Client,
+    config: &Config,
+    granted: &[String],
+    token: &SecretString,
+    user: Option<User>,
+) -> Verdict {
     match user.as_ref().and_then(|user| user.has(config.role)) {
         Some(false) => return Verdict::Misfit(sentences::other_role(config, user.map(|user| user.id).as_deref())),
         // The scopes that are named were looked at before; those that are not are proved by using them.

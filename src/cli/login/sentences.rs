@@ -1,5 +1,8 @@
 //! What a person is told when a sign-in fails: what happened, why, and what to do next.
 
+use std::fmt;
+
+use crate::domain::account::Role;
 use crate::ffn::{Config, auth};
 
 /// Where a person signs in to FFN itself (contract 1).
@@ -62,71 +65,96 @@ pub(super) fn not_stored(error: auth::Error, config: &Config) -> anyhow::Error {
     about_server(error, config, "Check store.url, that the disk has room and that this user may write there")
 }
 
+/// Why a sign-in is of no use for an account as it is configured.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Misfit {
+    /// A sentence without its full stop.
+    pub(in crate::cli) why: String,
+    /// What to do: likewise.
+    pub(in crate::cli) remedy: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}. {}.", self.why, self.remedy)
+    }
+}
+
 /// Scopes were named, and these are not among them.
-pub(super) fn missing_scopes(config: &Config, missing: &[&str], granted: &[String]) -> String {
-    format!(
-        "The sign-in lacks the scope{} {}, which the role {} of account {account} needs; it has {}. Run `ffn-bridge login \
-         {account}` again, sign in as a {} and allow all that is asked for, or mend role or client_id of account \
-         {account} in the configuration.",
-        if missing.len() == 1 { "" } else { "s" },
-        missing.join(" and "),
-        config.role,
-        printable(&granted.join(", ")),
-        config.role,
-        account = config.account,
-    )
+pub(super) fn missing_scopes(config: &Config, missing: &[&str], granted: &[String]) -> Misfit {
+    let Config { account, role, .. } = config;
+    let s = if missing.len() == 1 { "" } else { "s" };
+    let (missing, granted) = (missing.join(" and "), printable(&granted.join(", ")));
+    Misfit {
+        why: format!(
+            "The sign-in lacks the scope{s} {missing}, which the role {role} of account {account} needs; it has {granted}"
+        ),
+        remedy: allow_all(config),
+    }
 }
 
 /// FFN says by a 403 without a reason that a scope is missing (contract 2.4).
-pub(super) fn no_scope(config: &Config) -> String {
-    let [read, write] = config.role.scopes();
+pub(super) fn no_scope(config: &Config) -> Misfit {
+    let (role, [read, _]) = (config.role, config.role.scopes());
+    Misfit {
+        why: format!("FFN takes the sign-in but does not let it read as a {role}: it lacks the scope {read}"),
+        remedy: allow_all(config),
+    }
+}
+
+fn allow_all(config: &Config) -> String {
+    let Config { account, role, .. } = config;
+    let [read, write] = role.scopes();
     format!(
-        "FFN takes the sign-in but refuses to let it read as a {role}: it lacks the scope {read}. Run `ffn-bridge login \
-         {account}` again, sign in as a {role} and allow {read} and {write}, or mend role or client_id of account \
-         {account} in the configuration.",
-        role = config.role,
-        account = config.account,
+        "Run `ffn-bridge login {account}`, sign in as a {role} and allow {read} and {write}, or mend role or client_id of \
+         account {account} in the configuration"
     )
 }
 
 /// The user has the other role, or at least not the one in the configuration.
-pub(super) fn other_role(config: &Config, user: Option<&str>) -> String {
-    let other = match config.role {
-        crate::domain::account::Role::Merchant => "fulfiller",
-        crate::domain::account::Role::Fulfiller => "merchant",
+pub(super) fn other_role(config: &Config, user: Option<&str>) -> Misfit {
+    let Config { account, role, .. } = config;
+    let other = match role {
+        Role::Merchant => Role::Fulfiller,
+        Role::Fulfiller => Role::Merchant,
     };
-    let account = &config.account;
-    format!(
-        "The JTL account that signed in{} is a {other} at FFN, but account {account} is configured as a {role}. Run \
-         `ffn-bridge login {account}` again and sign in as a {role}, or write role = \"{other}\" for account {account} in \
-         the configuration.",
-        user.map(|user| format!(" ({})", printable(user))).unwrap_or_default(),
-        role = config.role,
-    )
+    let user = user.map(|user| format!(" ({})", printable(user))).unwrap_or_default();
+    Misfit {
+        why: format!(
+            "The JTL account that signed in{user} is a {other} at FFN, but account {account} is configured as a {role}"
+        ),
+        remedy: format!(
+            "Run `ffn-bridge login {account}` and sign in as a {role}, or write role = \"{other}\" for account {account} \
+             in the configuration"
+        ),
+    }
 }
 
 /// FFN answers a fresh token with 401.
-pub(super) fn token_not_accepted(config: &Config) -> String {
-    format!(
-        "FFN at {} does not accept the token that the OAuth server gave. Do environment, base_url and token_url of \
-         account {account} belong together? Mend them, then run `ffn-bridge login {account}` again.",
-        config.base_url,
-        account = config.account,
-    )
+pub(super) fn token_not_accepted(config: &Config) -> Misfit {
+    let Config { account, base_url, .. } = config;
+    Misfit {
+        why: format!("FFN at {base_url} does not accept the token that the OAuth server gave"),
+        remedy: format!(
+            "Do environment, base_url and token_url of account {account} belong together? Mend them, then run \
+             `ffn-bridge login {account}`"
+        ),
+    }
 }
 
 /// FFN has no user for the JTL account (contract 2.4).
-pub(super) fn never_in_the_portal(config: &Config) -> String {
-    let is_sandbox = config.base_url.host_str().is_some_and(|host| host.contains("-sbx") || host.contains("sandbox"));
+pub(super) fn never_in_the_portal(config: &Config) -> Misfit {
+    let Config { account, base_url, .. } = config;
+    let is_sandbox = base_url.host_str().is_some_and(|host| host.contains("-sbx") || host.contains("sandbox"));
     let [production, sandbox] = PORTALS;
-    format!(
-        "You have never signed in to the fulfillment portal: FFN does not know this JTL account yet. Sign in once at {}, \
-         then run `ffn-bridge login {account}` again. If you have been there, look at environment or base_url of account \
-         {account}: {} may be the wrong place.",
-        if is_sandbox { sandbox } else { production },
-        config.base_url,
-        account = config.account,
-    )
+    let portal = if is_sandbox { sandbox } else { production };
+    Misfit {
+        why: "You have never signed in to the fulfillment portal: FFN does not know this JTL account yet".to_owned(),
+        remedy: format!(
+            "Sign in once at {portal}, then run `ffn-bridge login {account}`. If you have been there, look at \
+             environment and base_url of account {account}: {base_url} may be the wrong place"
+        ),
+    }
 }
 
 fn about_server(error: auth::Error, config: &Config, next: &str) -> anyhow::Error {

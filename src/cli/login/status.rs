@@ -109,7 +109,7 @@ impl Status {
             status.state = State::SignedOut;
             return status;
         };
-        let misfit = fit::scopes(config, &pair.scopes).map(|why| why.trim_end_matches('.').to_owned());
+        let misfit = fit::scopes(config, &pair.scopes).map(|misfit| misfit.why);
         status.reason = login.login_required.or(misfit);
         status.state = if status.reason.is_none() { State::Ok } else { State::Required };
         // The store notes the sign-in a moment after its tokens were obtained.
