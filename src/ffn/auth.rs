@@ -133,12 +133,17 @@ impl Auth {
     pub async fn keep(&self, stop: CancellationToken) {
         loop {
             let tended = apart(Arc::clone(&self.session).lock_owned().await, |session| session.tend().boxed());
-            if let Some(Err(error)) = tended.await {
-                tracing::debug!(error = %Chain(&error), "the tokens could not be looked after");
-            }
+            let idle = match tended.await {
+                Some(Ok(until_due)) => until_due.min(LOOK),
+                Some(Err(error)) => {
+                    tracing::debug!(error = %Chain(&error), "the tokens could not be looked after");
+                    LOOK
+                }
+                None => LOOK,
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(idle) => {}
             }
         }
     }

@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod crash_commands;
 mod crash_events;
+mod crash_tokens;
 mod events;
 mod shutdown;
 mod smoke;

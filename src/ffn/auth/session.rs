@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::oauth::{Authorization, OAuth, TokenError};
@@ -36,6 +36,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How long an account counts as rejected before its tokens are tried again: first, and at most.
 const REJECTED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// What is due and was not done is tried again after this.
+const SOON: Duration = Duration::from_millis(200);
 /// How often the store is asked by callers whether somebody has signed in.
 const LOGIN_LOOK: Duration = Duration::from_secs(1);
 
@@ -116,14 +118,16 @@ impl Session {
         &self.account
     }
 
-    /// The keeper's look: at the store, and whether it is time to refresh.
-    pub(super) async fn tend(&mut self) -> Result<(), Error> {
+    /// The keeper's look: at the store, and whether it is time to refresh. Gives how long it is until then.
+    pub(super) async fn tend(&mut self) -> Result<Duration, Error> {
         self.save_unsaved().await?;
         self.read().await?;
-        if self.is_due() && self.needs_login().is_none() && !self.is_paused() {
+        let may_refresh = self.needs_login().is_none() && !self.is_paused();
+        if may_refresh && self.is_due() {
             self.renew(Why::Due).await?;
         }
-        Ok(())
+        let due = self.due().filter(|_| may_refresh && !self.is_paused());
+        Ok(due.map_or(Duration::MAX, |due| (due - self.clock.now()).to_std().unwrap_or(SOON)))
     }
 
     /// A better access token; `None` if one that was rejected came from a refresh for this reason.
@@ -380,12 +384,19 @@ impl Session {
 
     /// Whether the pair is old enough to be refreshed, or a refresh of it was begun and not ended.
     fn is_due(&self) -> bool {
-        let Some(login) = &self.login else { return false };
-        let Some(pair) = &login.tokens else { return false };
+        self.due().is_some_and(|due| self.clock.now() >= due)
+    }
+
+    /// When the pair is to be refreshed: at once where a refresh of it was begun and not ended.
+    fn due(&self) -> Option<DateTime<Utc>> {
+        let login = self.login.as_ref()?;
+        let pair = login.tokens.as_ref()?;
+        if login.refresh.as_ref().is_some_and(|record| record.is_open) {
+            return Some(pair.obtained_at);
+        }
         let margin = MARGIN.min(pair.life() / 2);
-        let oldest = (pair.access_expires_at - margin).min(pair.obtained_at + OLDEST);
-        let jitter = margin * self.jitter / 400;
-        self.clock.now() >= oldest - jitter || login.refresh.as_ref().is_some_and(|record| record.is_open)
+        let latest = (pair.access_expires_at - margin).min(pair.obtained_at + OLDEST);
+        Some(latest - margin * self.jitter / 400)
     }
 
     fn is_paused(&self) -> bool {

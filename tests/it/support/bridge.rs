@@ -35,12 +35,20 @@ impl Bridge {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A program that reads nothing may have ended already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        child.wait_with_output().unwrap()
+        let output = child.wait_with_output().unwrap();
+        super::process::note("ffn-bridge", &output.stdout);
+        super::process::note("ffn-bridge", &output.stderr);
+        output
     }
 
     pub fn login(&self, account: &str, refresh_token: &str) {
         let output = self.cli(&["login", account, "--refresh-token", "-"], refresh_token);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn spawn(&mut self) {
+        self.process = Some(Process::spawn("ffn-bridge", &mut self.command(&["run"])));
     }
 
     /// Starts it without waiting for anything but the process.

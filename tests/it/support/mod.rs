@@ -253,6 +253,11 @@ impl World {
         std::fs::write(self.dir.path().join("ffn-bridge.toml"), config).unwrap();
     }
 
+    /// A second bridge with the same configuration: the same broker, the same store.
+    pub fn another_bridge(&self) -> Bridge {
+        Bridge::new(self.dir.path().join("ffn-bridge.toml"))
+    }
+
     /// Read-only access to the bridge's database.
     pub fn db(&self) -> Db {
         Db::open(&self.dir.path().join("bridge.db"))

@@ -7,9 +7,27 @@ use std::sync::{Arc, Mutex};
 /// A running process; its output is kept line by line.
 pub struct Process {
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    output: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
+    output: Lines,
     name: String,
+}
+
+/// What the processes of this test have written, by their names.
+static WRITTEN: Mutex<Vec<(String, Lines)>> = Mutex::new(Vec::new());
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// Notes what a process has written that was not started here.
+pub fn note(name: &str, text: &[u8]) {
+    let lines = String::from_utf8_lossy(text).lines().map(str::to_owned).collect();
+    WRITTEN.lock().unwrap().push((name.to_owned(), Arc::new(Mutex::new(lines))));
+}
+
+/// Every line that processes of this name have written so far.
+pub fn written(name: &str) -> Vec<String> {
+    let written = WRITTEN.lock().unwrap();
+    let of_name = written.iter().filter(|(process, _)| process == name);
+    of_name.flat_map(|(_, lines)| lines.lock().unwrap().clone()).collect()
 }
 
 impl Process {
@@ -17,6 +35,7 @@ impl Process {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let output = Arc::new(Mutex::new(Vec::new()));
+        WRITTEN.lock().unwrap().push((name.to_owned(), lines.clone()));
         collect(child.stdout.take().unwrap(), vec![lines.clone(), output.clone()]);
         collect(child.stderr.take().unwrap(), vec![lines.clone()]);
         Self { child, lines, output, name: name.to_owned() }

@@ -1,5 +1,6 @@
 //! The simulator as a process, and its control API.
 
+use std::io::{Read, Write};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -97,5 +98,34 @@ impl Simulator {
         let all = self.get("requests?since=0").await;
         let fits = |request: &&Value| request["method"] == method && request["path"].as_str().unwrap().contains(path);
         all["requests"].as_array().unwrap().iter().filter(fits).cloned().collect()
+    }
+}
+
+/// At the end of every test: no line that the bridge or its commands have written holds a secret that the simulator knows.
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let Some(listed) = self.secrets_now() else { return };
+        let secrets = listed["secrets"].as_array().unwrap();
+        for line in super::process::written("ffn-bridge") {
+            for secret in secrets {
+                let at = line.find(secret["value"].as_str().unwrap());
+                assert!(at.is_none(), "{} stands in the bridge's log after {:?}", secret["kind"], &line[..at.unwrap()]);
+            }
+        }
+    }
+}
+
+impl Simulator {
+    /// Without a runtime, which ends before what it runs; `None` if the simulator has ended.
+    fn secrets_now(&self) -> Option<Value> {
+        let host = self.base.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(host).ok()?;
+        write!(stream, "GET /_simulator/secrets HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        Some(serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap())
     }
 }
