@@ -13,6 +13,8 @@ mod crash_commands;
 mod crash_events;
 mod crash_tokens;
 mod events;
+mod login;
+mod login_browser;
 mod shutdown;
 mod smoke;
 mod support;
