@@ -190,7 +190,10 @@ async fn a_sign_in_through_the_browser_that_was_refused_stores_nothing_and_a_for
     sign_in.read_to("It was turned away. Still waiting").await;
     let (status, page) = visit(&redirect).await;
     assert_eq!(status, 200);
-    tells(&page, &["<h1>Not signed in</h1>", "The sign-in was refused: access_denied", "ffn-bridge login acme"]);
+    tells(
+        &page,
+        &["<h1>Not signed in</h1>", "The sign-in was refused: access_denied", "<code>ffn-bridge login acme</code>"],
+    );
     let output = sign_in.end().await;
     assert_eq!(output.status.code(), Some(1));
     tells(&said(&output), &["the sign-in was refused: access_denied"]);

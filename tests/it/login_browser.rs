@@ -66,7 +66,7 @@ async fn refused() {
     browser.click("#refuse").await;
     let page = browser.page("Not signed in").await;
     browser.picture("refused").await;
-    tells(&page, &["The sign-in was refused: access_denied", "Run `ffn-bridge login acme` again"]);
+    tells(&page, &["The sign-in was refused: access_denied", "Run ffn-bridge login acme again"]);
     let output = sign_in.end().await;
     assert_eq!(output.status.code(), Some(1));
     tells(&said(&output), &["the sign-in was refused: access_denied"]);

@@ -171,7 +171,7 @@ fn page(status: StatusCode, heading: &str, words: &str) -> Response {
          footer{{margin-top:3em;font-size:.85rem;opacity:.7}}</style></head>\
          <body><h1>{heading}</h1><p>{words}</p><footer>ffn-bridge</footer></body></html>\n",
         heading = escaped(heading),
-        words = escaped(words),
+        words = with_code(&escaped(words)),
     );
     let headers = [
         ("cache-control", "no-store"),
@@ -180,6 +180,21 @@ fn page(status: StatusCode, heading: &str, words: &str) -> Response {
         ("x-content-type-options", "nosniff"),
     ];
     (status, headers, Html(html)).into_response()
+}
+
+/// What stands between backticks in the terminal's sentences is something to type.
+fn with_code(words: &str) -> String {
+    let mut parts = words.split('`').peekable();
+    let mut html = String::new();
+    while let (Some(text), code) = (parts.next(), parts.next()) {
+        html.push_str(text);
+        match code {
+            Some(code) if parts.peek().is_some() => html.push_str(&format!("<code>{code}</code>")),
+            Some(rest) => html.push_str(&format!("`{rest}")),
+            None => {}
+        }
+    }
+    html
 }
 
 #[cfg(test)]
@@ -219,5 +234,14 @@ mod tests {
         let text = String::from_utf8(body.to_vec()).unwrap();
         assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; more") && text.contains("<h1>a&lt;b</h1>"));
         assert!(!text.contains("<script"), "{text}");
+    }
+
+    #[test]
+    fn commands_stand_out_on_a_page() {
+        assert_eq!(with_code("Run `a b`, then `c`."), "Run <code>a b</code>, then <code>c</code>.");
+        assert_eq!(with_code("`a`"), "<code>a</code>");
+        for plain in ["", "no code", "one ` alone"] {
+            assert_eq!(with_code(plain), plain);
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Chromium {
         let profile = TempDir::new().unwrap();
         let mut command = Command::new(chromium);
         command.args(FLAGS).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-        command.env("HOME", profile.path()).env_remove("CHROMIUM_USER_FLAGS");
+        command.env("HOME", profile.path()).env("TMPDIR", profile.path());
         let mut browser = Process::spawn("chromium", &mut command);
         let port_file = profile.path().join("DevToolsActivePort");
         let debugger = until("Chromium to come up", async || {
