@@ -14,6 +14,8 @@ mod crash_events;
 mod crash_tokens;
 mod events;
 mod keys;
+mod login;
+mod login_browser;
 mod needs;
 mod shutdown;
 mod smoke;

@@ -5,6 +5,7 @@
 pub mod bridge;
 pub mod broker;
 pub mod browser;
+pub mod chromium;
 pub mod node;
 pub mod process;
 pub mod prometheus;
