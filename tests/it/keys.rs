@@ -51,9 +51,9 @@ fn run(bridge: &Bridge, arguments: &[&str], code: i32) -> String {
 async fn refused_start(bridge: &Bridge) -> String {
     let mut process = Process::spawn("ffn-bridge", &mut bridge.command(&["run"]));
     let code = until("the bridge to refuse to start", async || process.ended()).await;
-    let said = process.lines().join("\n");
-    assert_eq!(code, Some(1), "{said}");
-    said
+    assert_eq!(code, Some(1), "{:?}", process.lines());
+    until("what it says", async || process.find(|line| line.starts_with("ffn-bridge: ").then_some(()))).await;
+    process.lines().join("\n")
 }
 
 /// The sign-ins as they are stored.
