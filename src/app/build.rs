@@ -17,6 +17,7 @@ use crate::ffn::{Auth, Client};
 use crate::metrics::Metrics;
 use crate::schema::result::ErrorCode;
 use crate::store::{self, Keyring, Sealing, Sqlite};
+use crate::telemetry::Chain;
 
 /// Why the bridge could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +159,16 @@ impl App {
         })
     }
 
+    /// Looks who needs a person, so that health and metrics say so from their first answer. What the store
+    /// does not tell is left out until it does.
+    pub(super) async fn look_at_logins(&self) {
+        for account in &self.accounts {
+            if let Err(error) = account.auth.look().await {
+                tracing::warn!(account = %account.client.account(), error = %Chain(&error), "the sign-in can't be read for now");
+            }
+        }
+    }
+
     /// Known label sets start at 0, so that the first increase is one.
     pub(super) fn start_label_sets(&self) {
         let Metrics { ffn, events, commands, .. } = &self.metrics;
@@ -173,7 +184,7 @@ impl App {
                 }
             }
             for operation in OPERATIONS.iter().filter(|operation| operation.is_for(account.client.role())) {
-                for outcome in ["succeeded", "failed", "duplicate", "retried"] {
+                for outcome in ["succeeded", "failed", "duplicate", "retried", "held"] {
                     commands.finished.with_label_values(&[name, operation.name, outcome]).inc_by(0);
                 }
                 commands.retries.with_label_values(&[name, operation.name]).inc_by(0);
@@ -184,7 +195,6 @@ impl App {
             for outcome in ["refreshed", "refused", "failed"] {
                 ffn.token_refreshes.with_label_values(&[name, outcome]).inc_by(0);
             }
-            ffn.login_required.with_label_values(&[name]).set(0);
         }
     }
 }

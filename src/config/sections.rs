@@ -25,7 +25,7 @@ pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// Reply queues that a command may name unless the configuration says otherwise.
 const REPLY_TO_ALLOW: [&str; 5] = ["amq.rabbitmq.reply-to*", "amq.gen-*", "reply*", "*.reply", "*.replies"];
 
-/// `[broker]`; the ladder comes from `[commands]`.
+/// `[broker]`; the ladder comes from `[commands]`, the accounts' names from `[[accounts]]`.
 pub(super) fn broker(section: &mut Section<'_>) -> Option<broker::Config> {
     let url = section.required("url", r#"url = "amqp://USER:PASSWORD@HOST:5672/%2f""#, amqp_url);
     let events_exchange = section.or("events_exchange", "ffn.events", broker_name);
@@ -60,6 +60,7 @@ pub(super) fn broker(section: &mut Section<'_>) -> Option<broker::Config> {
         event_mode: event_mode?,
         reply_to_allow: reply_to_allow?,
         retry_steps: Vec::new(),
+        accounts: Vec::new(),
     })
 }
 

@@ -300,6 +300,9 @@ pub enum Setback {
     Behind,
 }
 
+/// The end of the wait of a command in its account's held queue: none, until it is begun again.
+pub const HELD: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+
 /// The command log: which commands were seen, tried and finished.
 pub trait CommandLog: Send + Sync {
     /// Records a delivery before the call that it asks for, durably, and says what to do with it.
@@ -308,6 +311,15 @@ pub trait CommandLog: Send + Sync {
     /// Records that the command goes to a waiting queue. Until `hold_until` later commands of its
     /// ordering key are held back; then it counts as lost from there.
     fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, hold_until: DateTime<Utc>) -> Pending<'a, ()>;
+
+    /// Records that a command which was to be tried again goes to its account's held queue: later ones of
+    /// its ordering key are held back until it is begun again, or [`CommandLog::release`] counts it as
+    /// lost. One that was never begun has no record and needs none.
+    fn hold<'a>(&'a self, key: &'a CommandKey) -> Pending<'a, ()>;
+
+    /// Records that the account's held queue is empty: what is still on record as held is not there, and
+    /// holds back nothing.
+    fn release<'a>(&'a self, account: &'a AccountName) -> Pending<'a, ()>;
 
     /// Records the outcome and its result messages in one transaction.
     fn finish<'a>(&'a self, key: &'a CommandKey, finished: Finished, results: Vec<Draft>) -> Pending<'a, ()>;

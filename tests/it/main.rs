@@ -14,6 +14,7 @@ mod crash_events;
 mod crash_tokens;
 mod events;
 mod keys;
+mod needs;
 mod shutdown;
 mod smoke;
 mod support;

@@ -142,6 +142,7 @@ impl TokenStore for Sqlite {
                      ON CONFLICT DO UPDATE SET generation = generation + 1, access = excluded.access,
                          refresh = excluded.refresh, access_expires_at = excluded.access_expires_at,
                          obtained_at = excluded.obtained_at, scopes = excluded.scopes, login_required = NULL,
+                         required_since = NULL,
                          signed_in_at = iif(?9, excluded.signed_in_at, signed_in_at)
                      WHERE generation <= ?8",
                 )?
@@ -171,8 +172,11 @@ impl TokenStore for Sqlite {
         let account = account.to_string();
         self.tokens(Access::Write, "record that a sign-in is needed", move |connection| {
             connection
-                .prepare_cached("UPDATE logins SET login_required = ?3 WHERE account = ?1 AND generation = ?2")?
-                .execute((account, generation, reason))?;
+                .prepare_cached(
+                    "UPDATE logins SET login_required = ?3, required_since = COALESCE(required_since, ?4)
+                     WHERE account = ?1 AND generation = ?2",
+                )?
+                .execute((account, generation, reason, Utc::now().timestamp_millis()))?;
             Ok(())
         })
     }
@@ -183,9 +187,10 @@ impl TokenStore for Sqlite {
             let found = connection
                 .prepare_cached(
                     "UPDATE logins SET generation = generation + 1, access = NULL, refresh = NULL, scopes = '',
-                         login_required = 'it was signed out' WHERE account = ?1 AND refresh IS NOT NULL",
+                         login_required = 'it was signed out', required_since = ?2
+                     WHERE account = ?1 AND refresh IS NOT NULL",
                 )?
-                .execute([account.as_str()])?;
+                .execute((account.as_str(), Utc::now().timestamp_millis()))?;
             connection.prepare_cached("DELETE FROM refreshes WHERE account = ?1")?.execute([account.as_str()])?;
             forget_answers(connection, &account)?;
             Ok(found > 0)
@@ -221,10 +226,12 @@ fn read(connection: &Connection, keyring: &Keyring, account: &AccountName) -> Re
         signed_in_at: i64,
         scopes: String,
         login_required: Option<String>,
+        required_since: Option<i64>,
     }
     let row = connection
         .prepare_cached(
-            "SELECT generation, access, refresh, access_expires_at, obtained_at, signed_in_at, scopes, login_required
+            "SELECT generation, access, refresh, access_expires_at, obtained_at, signed_in_at, scopes, login_required,
+                 required_since
              FROM logins WHERE account = ?1",
         )?
         .query_row([account.as_str()], |row| {
@@ -237,6 +244,7 @@ fn read(connection: &Connection, keyring: &Keyring, account: &AccountName) -> Re
                 signed_in_at: row.get(5)?,
                 scopes: row.get(6)?,
                 login_required: row.get(7)?,
+                required_since: row.get(8)?,
             })
         })
         .optional()?;
@@ -256,6 +264,7 @@ fn read(connection: &Connection, keyring: &Keyring, account: &AccountName) -> Re
         generation: row.generation,
         signed_in_at: instant(row.signed_in_at)?,
         login_required: row.login_required,
+        login_required_since: row.required_since.map(instant).transpose()?,
         refresh: refresh_of(connection, account, row.generation)?,
     }))
 }
