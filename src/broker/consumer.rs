@@ -17,6 +17,7 @@ pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// A subscription to a queue.
 pub struct Consumer {
     channel: Channel,
+    queue: String,
     stream: lapin::Consumer,
 }
 
@@ -35,7 +36,7 @@ impl Consumer {
         let channel = link.channel().await?;
         answered("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
         let stream = consume(&channel, queue, BasicConsumeOptions::default()).await?;
-        Ok(Self { channel, stream })
+        Ok(Self { channel, queue: queue.to_owned(), stream })
     }
 
     /// Makes a queue of its own that goes with the connection, binds it to `exchange` and takes what
@@ -69,13 +70,23 @@ impl Consumer {
     async fn consume_unacknowledged(channel: Channel, queue: &str) -> Result<Self, Error> {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let stream = consume(&channel, queue, options).await?;
-        Ok(Self { channel, stream })
+        Ok(Self { channel, queue: queue.to_owned(), stream })
     }
 
     /// The next delivery. An error or `None` (the queue is gone) ends the subscription.
     pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
         let delivery = self.stream.next().await?;
         Some(delivery.map(|inner| Delivery { inner }).map_err(Error::request("deliver")))
+    }
+
+    /// How many messages of the queue are with no consumer.
+    ///
+    /// # Errors
+    /// The channel broke, or the queue is gone.
+    pub async fn ready(&self) -> Result<u32, Error> {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let declared = self.channel.queue_declare(short(&self.queue)?, options, FieldTable::default());
+        Ok(answered("count the messages of a queue", declared).await?.message_count())
     }
 
     /// Asks for no more deliveries; those at hand can still be acknowledged.

@@ -51,8 +51,19 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
     broker(config, &mut findings).await?;
     match store::open(&config.store).await {
         Ok(store) => {
+            for remark in store.remarks() {
+                findings.good("store", remark)?;
+            }
+            if let Err(error) = store.verify_seals().await {
+                findings.bad(
+                    "store",
+                    &Chain(&error).to_string(),
+                    "`ffn-bridge keys status` shows which keys are needed",
+                )?;
+                return Ok(ExitCode::FAILURE);
+            }
             match store.probe().await {
-                Ok(()) => findings.good("store", "can be written")?,
+                Ok(()) => findings.good("store", &format!("can be written; {}", sealed(config)))?,
                 Err(error) => findings.bad("store", &Chain(&error).to_string(), "is the disk full or read-only?")?,
             }
             let metrics = Metrics::new()?;
@@ -67,6 +78,14 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
         }
     }
     Ok(if findings.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// How tokens are stored from now on.
+fn sealed(config: &Config) -> String {
+    match config.store.keyring.current() {
+        Some(key) => format!("tokens are sealed with key {}", key.id()),
+        None => "tokens are stored unsealed (store.encryption_key seals them)".to_owned(),
+    }
 }
 
 async fn broker(config: &Config, findings: &mut Findings) -> io::Result<()> {

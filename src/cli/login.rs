@@ -25,14 +25,14 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::account_named;
+use super::{account_named, opened};
 use crate::app::Account;
 use crate::config;
 use crate::domain::account::AccountName;
+use crate::domain::token::TokenStore;
 use crate::ffn::auth::{Authorization, NewLogin};
 use crate::ffn::{Auth, Client, Config};
 use crate::metrics::Metrics;
-use crate::store;
 use callback::{Arrival, Callback, Ending, Receiver};
 use fit::Verdict;
 pub(super) use sentences::Misfit;
@@ -84,7 +84,7 @@ enum Way {
 
 pub(super) async fn run(config: &config::Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let account = account_named(config, &arguments.account)?;
-    let store = store::open(&config.store).await?;
+    let store = opened(config).await?;
     if arguments.status {
         return status::show(&account.ffn, &*store, arguments.json).await;
     }
@@ -96,6 +96,8 @@ pub(super) async fn run(config: &config::Config, arguments: &Arguments) -> anyho
         (None, true) => Way::Manual,
         (None, false) => Way::Browser,
     };
+    // Before the person is sent to the browser: what they bring could not be stored.
+    store.login(&arguments.account).await?;
     let Account { config: account, auth, client } = Account::new(account, store, &Metrics::new()?)?;
     let input = tokio::io::BufReader::new(tokio::io::stdin());
     SignIn { auth: &auth, client: &client, config: &account.ffn, output: &mut std::io::stdout() }

@@ -3,6 +3,7 @@
 //! Errors go to standard error and say what happened, why, and what to do next.
 
 mod check;
+mod keys;
 mod login;
 mod logout;
 mod schema;
@@ -22,6 +23,7 @@ use crate::app::{App, Signals};
 use crate::broker::Link;
 use crate::config::{self, AccountConfig, Config};
 use crate::domain::account::AccountName;
+use crate::store::{self, Sqlite};
 use crate::telemetry;
 
 /// Connects the JTL Fulfillment Network (FFN) with RabbitMQ: changes come out as events, commands go in as messages.
@@ -45,6 +47,9 @@ enum Command {
     Login(login::Arguments),
     /// Signs an account out: forgets its tokens
     Logout(logout::Arguments),
+    /// Makes, shows and changes the keys that seal stored tokens
+    #[command(subcommand)]
+    Keys(keys::Action),
     /// Shows events as they arrive
     Tail(tail::Arguments),
     /// Publishes a command
@@ -58,6 +63,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Schema(arguments) = &cli.command {
         return finish(schema::run(arguments));
+    }
+    if let Command::Keys(keys::Action::Generate) = &cli.command {
+        return finish(keys::generate());
     }
     let config = match config::load(cli.config.as_deref(), config::environment()) {
         Ok(config) => config,
@@ -86,6 +94,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&config, &arguments).await,
         Command::Login(arguments) => login::run(&config, &arguments).await,
         Command::Logout(arguments) => logout::run(&config, &arguments).await,
+        Command::Keys(action) => keys::run(&config, &action).await,
         Command::Tail(arguments) => tail::run(&config, &arguments).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
@@ -112,6 +121,13 @@ fn account_named<'c>(config: &'c Config, name: &AccountName) -> anyhow::Result<&
         let names: Vec<&str> = config.accounts.iter().map(|account| account.ffn.account.as_str()).collect();
         format!("there is no account {:?} in the configuration; there is {}", name.as_str(), names.join(", "))
     })
+}
+
+/// The store, for a command of a person's; they are told what they should know of its opening.
+async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
+    let store = store::open(&config.store).await?;
+    store.remarks().iter().for_each(|remark| complain(remark));
+    Ok(store)
 }
 
 /// A connection to the broker for a command of a person's.

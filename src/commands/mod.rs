@@ -25,12 +25,15 @@ mod compare;
 pub mod config;
 mod decode;
 mod executor;
+mod gate;
+mod held;
 mod intake;
 mod lanes;
 mod reply;
+mod sign_in;
 mod worker;
 
 pub use config::Config;
 pub use intake::Intake;
 pub use reply::Reply;
-pub use worker::Worker;
+pub use worker::{Account, Worker};

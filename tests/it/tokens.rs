@@ -60,7 +60,8 @@ async fn two_bridges_on_one_store_spend_no_token_twice_in_a_thousand_refreshes_a
 
     for result in &results.seen {
         assert!(result.routing_key.ends_with(".outbound.create.succeeded"), "{}", result.text());
-        assert_eq!((&result.data()["attempts"], &result.data()["reconciled"]), (&json!(1), &json!(false)));
+        let data = result.data();
+        assert_eq!((&data["attempts"], &data["reconciled"]), (&json!(1), &json!(false)), "{}", result.text());
     }
     for counter in ["reuses", "reusesAfterLostAnswer", "refused"] {
         assert_eq!(world.simulator.tokens(counter).await, 0, "{counter}");
