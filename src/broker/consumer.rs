@@ -2,8 +2,7 @@
 
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel};
@@ -89,16 +88,9 @@ impl Consumer {
         Ok(answered("count the messages of a queue", declared).await?.message_count())
     }
 
-    /// Asks for no more deliveries; those at hand can still be acknowledged.
-    pub async fn cancel(&self) {
-        let options = BasicCancelOptions::default();
-        let canceled = self.channel.basic_cancel(self.stream.tag(), options);
-        if let Err(error) = answered("cancel the subscription", canceled).await {
-            tracing::debug!(%error, "canceling the subscription failed");
-        }
-    }
-
-    /// Gives what was not acknowledged back to the queue.
+    /// Ends the subscription and gives what was not acknowledged back to the queue, all of it at once and to
+    /// its place. Canceling first would not keep the order: what the broker has just sent then goes back
+    /// before what came earlier and is still here.
     pub async fn close(self) {
         if let Err(error) = answered("close the channel", self.channel.close(200, "done".into())).await {
             tracing::debug!(%error, "closing the channel failed");

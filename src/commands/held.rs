@@ -236,7 +236,6 @@ impl Held {
         if tokio::time::timeout(MARKER_PATIENCE, marker).await.is_err() {
             tracing::debug!(account = %self.name, "a marker stays in the held queue");
         }
-        consumer.cancel().await;
         self.account.gate.until(|state| state.taken == 0).await;
         consumer.close().await;
     }

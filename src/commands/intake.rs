@@ -68,12 +68,11 @@ impl Crew {
 /// Brings a delivery to its end. One from a held queue that is not goes back to its place when its
 /// subscription ends.
 async fn work(worker: Arc<Worker>, job: Job, stop: CancellationToken) {
-    // What has not begun when the bridge stops is for whoever comes next.
+    // What has not begun when the bridge stops is for whoever comes next: it goes back when the channel is closed.
     if stop.is_cancelled() {
-        if job.taken.is_none() {
-            job.delivery.give_back().await;
-        }
-    } else if let Err(error) = worker.handle(&job).await {
+        return;
+    }
+    if let Err(error) = worker.handle(&job).await {
         tracing::error!(error = %Chain(&error), "a command is left to the broker, which will deliver it again");
         if job.taken.is_none() {
             // A store that fails now fails again at once; each return counts at the broker.
@@ -132,9 +131,6 @@ impl Intake {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
             }
-        }
-        if let Some(consumer) = &last {
-            consumer.cancel().await;
         }
         crew.lanes.drained().await;
         if let Some(consumer) = last {

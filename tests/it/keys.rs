@@ -7,6 +7,7 @@ use std::process::Output;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::support::process::Process;
 use crate::support::{Bridge, Setup, World, until};
 
 /// A key and its id.
@@ -44,6 +45,15 @@ fn run(bridge: &Bridge, arguments: &[&str], code: i32) -> String {
     let said = said(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
+}
+
+/// A start of the bridge that has to be refused; all it says.
+async fn refused_start(bridge: &Bridge) -> String {
+    let mut process = Process::spawn("ffn-bridge", &mut bridge.command(&["run"]));
+    let code = until("the bridge to refuse to start", async || process.ended()).await;
+    assert_eq!(code, Some(1), "{:?}", process.lines());
+    until("what it says", async || process.find(|line| line.starts_with("ffn-bridge: ").then_some(()))).await;
+    process.lines().join("\n")
 }
 
 /// The sign-ins as they are stored.
@@ -177,9 +187,8 @@ async fn a_wrong_key_is_refused_at_the_start_and_changes_nothing() {
     ] {
         world.set_config(&with_keys(&world, &keys));
         let sentence = format!("a stored sign-in can't be opened (of account acme: {why}). Nothing was changed.");
-        for command in ["run", "check"] {
-            let told = run(&world.bridge, &[command], 1);
-            assert!(told.contains(&sentence), "{command}: {told}");
+        for told in [refused_start(&world.bridge).await, run(&world.bridge, &["check"], 1)] {
+            assert!(told.contains(&sentence), "{told}");
             assert!(told.contains("store.encryption_key") && told.contains("store.old_encryption_keys"), "{told}");
             assert!(!told.contains("ware:") && !told.contains(&right.text) && !told.contains(&wrong.text), "{told}");
         }
@@ -234,7 +243,7 @@ async fn a_database_copied_from_another_machine_opens_with_its_key_alone() {
     let folder = tempfile::tempdir().unwrap();
     let stranger = copy(&world, &[], folder.path());
     let before = rows(folder.path());
-    let told = run(&stranger, &["run"], 1);
+    let told = refused_start(&stranger).await;
     assert!(told.contains(&format!("sealed with key {}, and no key is configured", key.id)), "{told}");
     assert!(told.contains("bridge.db was open to others (mode 644); its mode is 600 now"), "{told}");
     assert!(modes(folder.path()).iter().all(|mode| *mode == 0o600), "{:?}", modes(folder.path()));
