@@ -25,7 +25,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::account_named;
+use super::{account_named, opened};
 use crate::app::Account;
 use crate::config;
 use crate::domain::account::AccountName;
@@ -84,7 +84,7 @@ enum Way {
 
 pub(super) async fn run(config: &config::Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let account = account_named(config, &arguments.account)?;
-    let store = super::opened(config).await?;
+    let store = opened(config).await?;
     if arguments.status {
         return status::show(&account.ffn, &*store, arguments.json).await;
     }
@@ -98,6 +98,8 @@ pub(super) async fn run(config: &config::Config, arguments: &Arguments) -> anyho
         (None, true) => Way::Manual,
         (None, false) => Way::Browser,
     };
+    // Before the person is sent to the browser: what they bring could not be stored.
+    store.login(&arguments.account).await?;
     let Account { config: account, auth, client } = Account::new(account, store, &Metrics::new()?)?;
     let input = tokio::io::BufReader::new(tokio::io::stdin());
     SignIn { auth: &auth, client: &client, config: &account.ffn, output: &mut std::io::stdout() }

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use chrono::Utc;
 
-use super::account_named;
 use super::login::moment;
+use super::{account_named, opened};
 use crate::config::Config;
 use crate::domain::account::AccountName;
 use crate::domain::token::TokenStore;
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let name = &arguments.account;
-    let store = super::opened(config).await?;
+    let store = opened(config).await?;
     // Only for a word about how long the access token lives on: what can't be read is forgotten all the same.
     let pair = store.login(name).await.ok().flatten().and_then(|login| login.tokens);
     let was_signed_in =

@@ -508,3 +508,27 @@ async fn an_account_that_has_left_the_configuration_can_be_signed_out() {
     assert_eq!(code, 1, "{said}");
     tells(&said, &["there is no account \"acme\"", "there is other"]);
 }
+
+#[tokio::test]
+async fn tokens_whose_key_is_lost_can_be_forgotten_and_replaced() {
+    let world = Setup::new().simulator(&["--auto-approve"]).signed_out().build().await;
+    let with_new_key = || {
+        let key = world.bridge.cli(&["keys", "generate"], "").stdout;
+        let line = format!("[store]\nencryption_key = \"{}\"\n", String::from_utf8(key).unwrap().trim());
+        world.set_config(&world.config().replacen("[store]\n", &line, 1));
+    };
+    with_new_key();
+    sign_in(&world.bridge, "acme").await;
+    with_new_key();
+    for arguments in [&["login", "acme", "--status"][..], &["login", "acme"]] {
+        let (code, said) = run(&world, arguments).await;
+        assert_eq!(code, 1, "{said}");
+        tells(&said, &["can't be opened", "which is not configured"]);
+    }
+    let (code, said) = run(&world, &["logout", "acme"]).await;
+    assert_eq!(code, 0, "{said}");
+    tells(&said, &["Account acme is signed out", "lives for up to 30 minutes"]);
+    sign_in(&world.bridge, "acme").await;
+    assert_eq!(run(&world, &["check"]).await.0, 0);
+    assert_eq!(status(&world).await.1["state"], "ok");
+}

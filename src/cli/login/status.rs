@@ -26,6 +26,8 @@ pub(super) struct Status {
     state: State,
     /// Why somebody has to sign in.
     reason: Option<String>,
+    /// Since when, where the store knows.
+    required_since: Option<DateTime<Utc>>,
     signed_in_at: Option<DateTime<Utc>>,
     /// `None` as long as the sign-in's own tokens are in use.
     last_refresh_at: Option<DateTime<Utc>>,
@@ -96,6 +98,7 @@ impl Status {
             role: config.role,
             state: State::Missing,
             reason: None,
+            required_since: None,
             signed_in_at: None,
             last_refresh_at: None,
             access_token_expires_at: None,
@@ -105,6 +108,7 @@ impl Status {
         };
         let Some(login) = login else { return status };
         status.signed_in_at = Some(login.signed_in_at);
+        status.required_since = login.login_required_since;
         let Some(pair) = login.tokens else {
             status.state = State::SignedOut;
             return status;
@@ -140,6 +144,9 @@ impl Status {
             (State::Missing, _) => format!("nobody has signed in yet; {login}"),
         };
         let mut facts = vec![("state", state)];
+        if let Some(at) = self.required_since {
+            facts.push(("since", ago(at)));
+        }
         if let Some(at) = self.signed_in_at {
             facts.push((if self.state == State::SignedOut { "last sign-in" } else { "signed in" }, ago(at)));
         }
@@ -227,8 +234,8 @@ mod tests {
             tokens: Some(tokens),
             generation: 3,
             signed_in_at: at("09:15:30"),
-            login_required_since: None,
             login_required: None,
+            login_required_since: None,
             refresh: None,
         }
     }
@@ -266,7 +273,12 @@ Account acme (merchant)
     async fn what_is_wrong_with_a_sign_in_is_told_with_what_to_do() {
         let ended = text(|login| login.tokens.as_mut().unwrap().access_expires_at = at("12:09:00")).await;
         assert!(ended.contains("ended at 2026-11-23 12:09:00 UTC, 1 min ago; it is renewed"), "{ended}");
-        let refused = text(|login| login.login_required = Some("it was refused".to_owned())).await;
+        let refused = text(|login| {
+            login.login_required = Some("it was refused".to_owned());
+            login.login_required_since = Some(at("12:09:00"));
+        })
+        .await;
+        assert!(refused.contains("since         2026-11-23 12:09:00 UTC, 1 min ago"), "{refused}");
         assert!(refused.contains("has to sign in again: it was refused; run `ffn-bridge login acme`"), "{refused}");
         let narrow = text(|login| drop(login.tokens.as_mut().unwrap().scopes.pop())).await;
         assert!(narrow.contains("has to sign in again: The sign-in lacks the scope ffn.merchant.write"), "{narrow}");
