@@ -13,6 +13,7 @@ use crate::refreshes::Receipt;
 use crate::schema;
 use crate::things::{KINDS, Kind};
 use crate::world::World;
+use crate::writes;
 
 /// One request of the API or of the OAuth server.
 #[derive(Clone, Debug)]
@@ -108,6 +109,8 @@ enum Resource {
     StocksOf,
     CompleteStocks,
     StockChangesIn,
+    /// Nothing to read here.
+    WriteOnly,
 }
 
 fn resource(role: Role, path: &[&str]) -> Option<Resource> {
@@ -149,6 +152,7 @@ fn allows(resource: Resource, role: Role, method: &Method) -> bool {
     match (resource, method) {
         (R::Status, method) => *method == Method::PUT,
         (R::BulkStatus, method) => *method == Method::POST,
+        (R::WriteOnly, _) => false,
         (_, &Method::GET) => true,
         (R::List(Kind::Outbounds), &Method::POST) | (R::One(Kind::Outbounds), &Method::PATCH) => merchant,
         (R::Notifications, &Method::POST) => !merchant,
@@ -167,7 +171,7 @@ pub(crate) fn number_to_create(call: &Call) -> Option<String> {
 
 /// Answers a request.
 pub(crate) fn respond(world: &mut World, call: &Call) -> Answer {
-    let now = world.clock.now();
+    let now = world.oauth_now();
     match (call.path.as_str(), &call.method) {
         ("/authorize", method) => {
             let form = (*method == Method::POST).then_some(call.body.as_slice());
@@ -190,18 +194,20 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
     let segments: Vec<String> = trimmed.split('/').skip(1).map(decode_segment).collect();
     let lower: Vec<String> = segments.iter().map(|s| s.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let below = lower.get(3..).unwrap_or_default();
+    let found = |role: Role, rest: &[&str]| {
+        let found = resource(role, rest).or_else(|| writes::is_path(role, rest).then_some(Resource::WriteOnly));
+        found.ok_or_else(|| Fail::bare(404))
+    };
     let (role, resource) = match lower.as_slice() {
         ["api", "v1", "users", "current"] => (None, Resource::User),
         ["api", "v1", "cancelreasons"] => (None, Resource::CancelReasons),
-        ["api", "v1", "merchant", rest @ ..] => {
-            (Some(Role::Merchant), resource(Role::Merchant, rest).ok_or_else(|| Fail::bare(404))?)
-        }
-        ["api", "v1", "fulfiller", rest @ ..] => {
-            (Some(Role::Fulfiller), resource(Role::Fulfiller, rest).ok_or_else(|| Fail::bare(404))?)
-        }
+        ["api", "v1", "merchant", rest @ ..] => (Some(Role::Merchant), found(Role::Merchant, rest)?),
+        ["api", "v1", "fulfiller", rest @ ..] => (Some(Role::Fulfiller), found(Role::Fulfiller, rest)?),
         _ => return Err(Fail::bare(404)),
     };
-    if !allows(resource, role.unwrap_or(Role::Merchant), &call.method) {
+    let write = role.is_some_and(|role| writes::is_there(role, &call.method, below));
+    if !write && !allows(resource, role.unwrap_or(Role::Merchant), &call.method) {
         return Err(Fail::bare(405));
     }
     let caller = world.oauth.caller(call.authorization.as_deref(), now).ok_or_else(|| Fail::bare(401))?;
@@ -221,8 +227,16 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
             });
         }
     }
-    if call.method != Method::GET && !call.content_type.to_ascii_lowercase().starts_with("application/json") {
+    let bodiless = write && call.body.is_empty() && (call.method == Method::DELETE || call.method == Method::PUT);
+    let json = call.content_type.to_ascii_lowercase().starts_with("application/json");
+    if call.method != Method::GET && !bodiless && !json {
         return Err(Fail::bare(415));
+    }
+    if write {
+        let path: Vec<&str> = segments.iter().skip(3).map(String::as_str).collect();
+        let query = call.query();
+        let version = field(&query, "objectVersion");
+        return writes::run(world, caller.role, (&call.method, below, &path), version, &|| call.json());
     }
     let name = segments.get(4).map(String::as_str).unwrap_or_default();
     let second = segments.get(6).map(String::as_str).unwrap_or_default();
@@ -373,6 +387,7 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
             let rows: Vec<Json> = shared.then(grant).into_iter().collect();
             Ok(Answer::json(200, Json::Arr(rows).to_string()))
         }
+        R::WriteOnly => Err(Fail::bare(405)),
         R::StockChangesIn => {
             if !world.catalog.has_warehouse(place) {
                 return Err(no_warehouse(place));
@@ -414,7 +429,7 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
 }
 
 /// The notification of an inbound by its id or number.
-fn notification_of(world: &World, inbound: usize, name: &str) -> Outcome<usize> {
+pub(crate) fn notification_of(world: &World, inbound: usize, name: &str) -> Outcome<usize> {
     let store = &world.things.inbound_notifications;
     let own = |x: &usize| store.get(*x).is_some_and(|t| t.parent == Some(inbound));
     let found = store.by_id(name).filter(own).or_else(|| store.numbered(name).find(own));

@@ -504,10 +504,14 @@ fn drive(
             let methods: Vec<String> =
                 members_of(&body, "shippingMethodIds").into_iter().filter_map(|m| text(Some(m))).collect();
             world.grant(&warehouse, &methods, Actor::House);
+            let named: Vec<&str> = warehouse.iter().map(String::as_str).collect();
+            world.touch_warehouses(&named, Actor::House);
             Ok(())
         }
         (Kind::Authorizations, "revoke") => {
             world.revoke_grant(body.text("warehouseId"), body.text("shippingMethodId"), Actor::House);
+            let named: Vec<&str> = body.text("warehouseId").into_iter().collect();
+            world.touch_warehouses(&named, Actor::House);
             Ok(())
         }
         _ => return Err((404, format!("no control request {action}; see --help"))),

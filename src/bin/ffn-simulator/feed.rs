@@ -99,8 +99,9 @@ pub(crate) fn of(
         only.as_ref().is_none_or(|only| only.binary_search(n).is_ok())
             && world.is_shown(kind, *n, role)
             && shelf.record(*n).is_some_and(|record| {
-                !(absent && record.deleted)
-                    && !all_own(&record.changes, &ask.window, role, ask.own_application, ask.own_user)
+                let own = all_own(&record.changes, &ask.window, role, ask.own_application, ask.own_user);
+                let gone = absent && record.deleted;
+                !own && !gone
             })
     };
     let changed = shelf.changed(visible(world, &ask.window), world.flags.switches.freeze_windows);

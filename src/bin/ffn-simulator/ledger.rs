@@ -346,17 +346,11 @@ impl World {
             ]
         };
         let details = |piles: &[&Pile], total: &Levels| {
-            let (mut lots, mut reserved, mut announced) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut lots, mut reserved, mut announced) = (BTreeMap::new(), Vec::new(), Vec::new());
             for pile in piles.iter().filter(|_| at.is_none()) {
-                for ((batch, date), (level, blocked)) in pile.lots.iter().filter(|((batch, date), (level, blocked))| {
-                    batch.is_some() || date.is_some() || !level.is_zero() || !blocked.is_zero()
-                }) {
-                    lots.push(obj([
-                        ("batch", batch.as_deref().into()),
-                        ("bestBefore", date.clone().map(Json::Num).into()),
-                        ("stockLevel", int(level)),
-                        ("stockLevelBlocked", int(blocked)),
-                    ]));
+                for (lot, (level, blocked)) in &pile.lots {
+                    let sum = lots.entry(lot).or_insert((Decimal::ZERO, Decimal::ZERO));
+                    *sum = (sum.0.add(*level).unwrap_or(sum.0), sum.1.add(*blocked).unwrap_or(sum.1));
                 }
                 for ((id, line), quantity) in &pile.reserved_for {
                     reserved.push(obj([
@@ -373,11 +367,22 @@ impl World {
                     ]));
                 }
             }
+            let empty = |level: &Decimal, blocked: &Decimal| level.is_zero() && blocked.is_zero();
+            let row = |((batch, date), (level, blocked)): (&Lot, (Decimal, Decimal))| {
+                obj([
+                    ("batch", batch.as_deref().into()),
+                    ("bestBefore", date.clone().map(Json::Num).into()),
+                    ("stockLevel", int(level)),
+                    ("stockLevelBlocked", int(blocked)),
+                ])
+            };
+            let mut rows: Vec<Json> =
+                lots.into_iter().filter(|(_, (level, blocked))| !empty(level, blocked)).map(row).collect();
             if at.is_some() {
-                lots.push(obj([("stockLevel", int(total.level)), ("stockLevelBlocked", int(total.blocked))]));
+                rows.push(obj([("stockLevel", int(total.level)), ("stockLevelBlocked", int(total.blocked))]));
             }
             [
-                ("stockLevelDetails", Json::Arr(lots)),
+                ("stockLevelDetails", Json::Arr(rows)),
                 ("stockReservedDetails", Json::Arr(reserved)),
                 ("stockAnnouncedDetails", Json::Arr(announced)),
             ]
@@ -412,5 +417,102 @@ impl World {
         }
         parts.push(("merchantSku", sku()));
         build(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Flags;
+    use crate::outbound::Outbound;
+
+    const MAIN: &str = "WARE04MAIN-00001-0001";
+    const MUG: &str = "ACME01A1B2C";
+
+    fn ledger(w: &World) -> Vec<String> {
+        let pile = w.ledger.pile(MAIN, MUG).unwrap();
+        let rows = pile.entries.iter().map(|n| &w.ledger.movements[*n]);
+        rows.map(|m| {
+            let (d, a) = (m.delta, m.after);
+            format!("{} {} {}/{} {}/{}", m.version, m.kind, d.level, d.reserved, a.level, a.reserved)
+        })
+        .collect()
+    }
+
+    fn cause(w: &World, version: usize, role: Role) -> String {
+        let n = w.ledger.named(&format!("{MAIN}:{MUG}:{version}")).unwrap();
+        let row = w.show(crate::things::Kind::StockChanges, n, role, None);
+        let part = |name: &str| row.get(name).map(Json::to_string).unwrap_or_default();
+        format!("{}{}", part("outboundItem"), part("outboundShippingNotificationItem"))
+    }
+
+    #[test]
+    fn an_order_that_ships_in_two_parts_and_one_that_is_canceled() {
+        let mut w = World::new(Flags::for_test());
+        let n = w.make("A".to_owned(), "Pending").unwrap();
+        let id = w.outbounds[n].id.clone();
+        w.house_ship(n, true);
+        w.house_ship(n, false);
+        let o = w.make("B".to_owned(), "Pending").unwrap();
+        w.cancel(o, "Canceled", "None", None, Actor::Merchant);
+        assert_eq!(
+            ledger(&w),
+            [
+                "1 Adjustment 1000000/0 1000000/0",
+                "2 Reservation -1/1 999999/1",
+                "3 Delivery 0/-0.5 999999/0.5",
+                "4 Delivery 0/-0.5 999999/0.0",
+                "5 Reservation -1/1 999998/1.0",
+                "6 ReservationCanceled 1/-1 999999/0.0",
+            ]
+        );
+        let shipped = &w.notifications[0].id;
+        let item = format!(
+            r#""outboundItemId":"1","outboundId":"{id}"}}{{"outboundShippingNotificationId":"{shipped}","outboundShippingNotificationItemId":"{shipped}-1"}}"#
+        );
+        assert_eq!(cause(&w, 3, Role::Merchant), format!(r#"{{"merchantOutboundNumber":"A",{item}"#));
+        assert_eq!(cause(&w, 3, Role::Fulfiller), format!("{{{item}"));
+        let at = |n: usize| w.ledger.movements[n].record.created();
+        let stamp = |o: &Outbound, k: usize| o.record.changes[k].at;
+        let pile = w.ledger.pile(MAIN, MUG).unwrap();
+        assert_eq!(at(pile.entries[1]), stamp(&w.outbounds[n], 0), "one stamp for what happened at once");
+        assert_eq!(at(pile.entries[5]), stamp(&w.outbounds[o], 1));
+    }
+
+    #[test]
+    fn only_the_newest_entry_is_current_and_the_past_can_be_asked_for() {
+        let mut w = World::new(Flags::for_test());
+        let before = w.clock.now();
+        w.clock.advance(1_000);
+        w.adjust_to(MAIN, MUG, Decimal::whole(7)).unwrap();
+        w.adjust_to(MAIN, MUG, Decimal::whole(7)).unwrap();
+        assert_eq!(ledger(&w).len(), 2, "nothing to adjust is no entry");
+        let current = |version: usize| {
+            let n = w.ledger.named(&format!("{MAIN}:{MUG}:{version}")).unwrap();
+            w.show(crate::things::Kind::StockChanges, n, Role::Merchant, None).get("current").unwrap().to_string()
+        };
+        assert_eq!((current(1), current(2)), ("false".into(), "true".into()));
+        let level = |at| w.stock_json(MUG, Some(MAIN), Role::Merchant, at).get("stockLevel").unwrap().to_string();
+        assert_eq!((level(None), level(Some(before)), level(Some(0))), ("7".into(), "1000000".into(), "0".into()));
+        assert!(w.ledger.named("x").is_none() && w.ledger.named(&format!("{MAIN}:{MUG}:0")).is_none());
+    }
+
+    #[test]
+    fn lots_are_told_apart_and_summed_over_warehouses() {
+        let mut w = World::new(Flags::for_test());
+        let remarks =
+            Remarks::read(&Json::parse(r#"{"batch":"B1","bestBefore":{"year":2027,"month":1,"day":2}}"#).unwrap());
+        for warehouse in [MAIN, "WARE04SIDE-00002-0001"] {
+            let delta = Levels { level: Decimal::whole(2), blocked: Decimal::whole(1), ..Levels::ZERO };
+            let (cause, remarks) = (Cause::default(), remarks.clone());
+            w.book(Entry { warehouse, jfsku: MUG, kind: "Adjustment", delta, cause, remarks }, 1, Actor::House);
+        }
+        let stock = w.stock_json(MUG, None, Role::Merchant, None);
+        assert_eq!(
+            stock.get("stockLevelDetails").unwrap().to_string(),
+            r#"[{"stockLevel":2000000,"stockLevelBlocked":0},{"batch":"B1","bestBefore":{"year":2027,"month":1,"day":2},"stockLevel":4,"stockLevelBlocked":2}]"#
+        );
+        assert!(stock.get("fulfiller").is_some() && stock.get("stockLevel").unwrap().to_string() == "2000004");
+        assert!(w.stock_json(MUG, None, Role::Fulfiller, None).get("fulfiller").is_none());
     }
 }

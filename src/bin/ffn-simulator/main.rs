@@ -19,6 +19,8 @@ mod decimal;
 mod drive;
 mod faults;
 mod feed;
+#[cfg(test)]
+mod feed_tests;
 mod filter;
 mod flags;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod switches;
 mod things;
 mod warehouse;
 mod world;
+mod writes;
 
 use std::io::Write as _;
 use std::process::ExitCode;

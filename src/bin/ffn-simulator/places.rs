@@ -85,6 +85,15 @@ impl World {
         });
     }
 
+    /// Stamps warehouses whose methods changed for the merchant.
+    pub(crate) fn touch_warehouses(&mut self, ids: &[&str], by: Actor) {
+        for id in ids {
+            if let Some(n) = self.things.warehouses.by_id(id) {
+                self.alter(Kind::Warehouses, n, by, |_| ());
+            }
+        }
+    }
+
     /// Takes a warehouse, or a method in one or in all, away from the merchant.
     pub(crate) fn revoke_grant(&mut self, warehouse: Option<&str>, method: Option<&str>, by: Actor) {
         let Some(n) = self.things.authorizations.known(&self.catalog.merchant) else { return };

@@ -58,11 +58,11 @@ impl World {
     pub(crate) fn change_product(&mut self, n: usize, members: &Json, by: Actor) -> Outcome<()> {
         let product = self.thing(Kind::Products, n)?;
         let jfsku = product.id.clone();
-        let fixed = |name: &&str| {
+        let fixed = |name: &str| {
             let path = format!("specifications/{name}");
             members.walk(&path).is_some_and(|new| product.body.walk(&path) != Some(new))
         };
-        if by == Actor::Merchant && FIXED.iter().any(|name| fixed(&name)) {
+        if by == Actor::Merchant && FIXED.iter().any(|name| fixed(name)) {
             let text = "This specification can not be changed.";
             return Err(Fail::new(400, "Products_SpecificationChangeNotAllowed", text).with("Jfsku", jfsku));
         }

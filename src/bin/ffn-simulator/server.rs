@@ -162,7 +162,7 @@ async fn process(shared: Shared, mut call: Call) -> End {
         call.seq = world.journal.open(entry);
         if call.path == "/token" && fault.as_ref().is_some_and(Kind::is_instead) {
             call.receipt.lost();
-            let now = world.clock.now();
+            let now = world.oauth_now();
             world.oauth.not_processed(&call.for_token(now));
         }
         (fault, lock)

@@ -81,7 +81,7 @@ impl World {
         }
         let since = clock.now().saturating_sub(30 * 86_400_000);
         let mut world = World {
-            oauth: OAuth::new(&flags, seed, clock.now()),
+            oauth: OAuth::new(&flags, seed, clock.now().saturating_sub(skew)),
             switches_at_start: flags.switches.clone(),
             flags,
             seed,
@@ -103,6 +103,11 @@ impl World {
         };
         world.open(since);
         world
+    }
+
+    /// The time of the OAuth server, whose clock is always right.
+    pub(crate) fn oauth_now(&self) -> i64 {
+        self.clock.now().saturating_sub(self.flags.switches.clock_skew_s.saturating_mul(1_000))
     }
 
     /// Puts in what is there at start.
