@@ -1,8 +1,8 @@
 //! Answers of the API: JSON, nothing, or an error in the API's shape.
 
-use crate::flags::MetadataSpelling;
 use crate::json::{Json, obj};
 use crate::schema::Flaw;
+use crate::switches::MetadataSpelling;
 
 /// An HTTP answer before it goes out.
 #[derive(Clone, Debug, Default)]

@@ -4,15 +4,16 @@ use http::Method;
 use percent::decode_segment;
 
 use crate::answer::{Answer, Fail, Outcome};
-use crate::catalog::{CANCEL_REASONS, Role};
+use crate::catalog::{CANCEL_REASONS, Product, Role};
 use crate::feed;
 use crate::json::{Json, obj};
-use crate::list::{self, Rows};
+use crate::list::{self, Stocks};
 use crate::oauth::{TokenCall, field};
-use crate::outbound::Outbound;
 use crate::refreshes::Receipt;
 use crate::schema;
+use crate::things::{KINDS, Kind};
 use crate::world::World;
+use crate::writes;
 
 /// One request of the API or of the OAuth server.
 #[derive(Clone, Debug)]
@@ -90,77 +91,72 @@ mod percent {
 enum Resource {
     User,
     CancelReasons,
-    Outbounds,
-    OutboundFeed,
-    NotificationFeed,
-    Outbound,
+    List(Kind),
+    Feed(Kind),
+    One(Kind),
     Status,
     BulkStatus,
     Notifications,
     Notification,
-    Products,
-    ProductFeed,
-    Product,
+    InboundNotifications,
+    InboundNotification,
+    ChangesOfReturn,
+    ReturnItem,
+    ProductAuthorizations,
     Stocks,
     Stock,
     StockIn,
     StocksOf,
-    Warehouses,
-    WarehouseFeed,
-    Warehouse,
-    Methods,
-    MethodFeed,
-    Method,
-    Partners,
-    PartnerFeed,
-    Partner,
+    CompleteStocks,
+    StockChangesIn,
+    /// Nothing to read here.
+    WriteOnly,
 }
 
 fn resource(role: Role, path: &[&str]) -> Option<Resource> {
     use Resource as R;
     let merchant = role == Role::Merchant;
+    let kind_of = |name: &str| KINDS.into_iter().find(|k| k.spec().path == name && k.is_for(role));
     Some(match path {
-        ["outbounds"] => R::Outbounds,
-        ["outbounds", "updates"] => R::OutboundFeed,
         ["outbounds", "status"] if !merchant => R::BulkStatus,
-        ["outbounds", "shipping-notifications", "updates"] if merchant => R::NotificationFeed,
-        ["outbounds", _] => R::Outbound,
+        ["outbounds", "shipping-notifications", "updates"] if merchant => R::Feed(Kind::Notifications),
         ["outbounds", _, "status"] => R::Status,
         ["outbounds", _, "shipping-notifications"] => R::Notifications,
         ["outbounds", _, "shipping-notifications", _] => R::Notification,
-        ["products"] => R::Products,
-        ["products", "updates"] => R::ProductFeed,
-        ["products", _] => R::Product,
+        ["inbounds", "shipping-notifications", "updates"] => R::Feed(Kind::InboundNotifications),
+        ["inbounds", _, "shipping-notifications"] => R::InboundNotifications,
+        ["inbounds", _, "shipping-notifications", _] => R::InboundNotification,
+        ["returns", "changes"] => R::Feed(Kind::ReturnChanges),
+        ["returns", _, "changes"] => R::ChangesOfReturn,
+        ["returns", _, "items", _] => R::ReturnItem,
+        ["products", _, "authorizations"] if merchant => R::ProductAuthorizations,
         ["stocks"] => R::Stocks,
-        ["stocks", "updates" | "changes" | "complete"] => return None,
+        ["stocks", "updates"] => R::Feed(Kind::StockChanges),
+        ["stocks", "changes"] => R::List(Kind::StockChanges),
+        ["stocks", "changes", _] if !merchant => R::StockChangesIn,
+        ["stocks", "complete"] if merchant => R::CompleteStocks,
+        ["stocks", "complete"] => return None,
         ["stocks", "warehouse", _] => R::StocksOf,
         ["stocks", _] => R::Stock,
         ["stocks", _, _] => R::StockIn,
-        ["warehouses"] => R::Warehouses,
-        ["warehouses", "updates"] => R::WarehouseFeed,
-        ["warehouses", _] => R::Warehouse,
-        ["shippingmethods"] => R::Methods,
-        ["shippingmethods", "updates"] => R::MethodFeed,
-        ["shippingmethods", _] => R::Method,
-        ["fulfillers"] if merchant => R::Partners,
-        ["fulfillers", "updates"] if merchant => R::PartnerFeed,
-        ["fulfillers", _] if merchant => R::Partner,
-        ["merchants"] if !merchant => R::Partners,
-        ["merchants", "updates"] if !merchant => R::PartnerFeed,
-        ["merchants", _] if !merchant => R::Partner,
+        [name] => R::List(kind_of(name)?),
+        [name, "updates"] => R::Feed(kind_of(name)?),
+        [name, _] => R::One(kind_of(name)?),
         _ => return None,
     })
 }
 
 fn allows(resource: Resource, role: Role, method: &Method) -> bool {
     use Resource as R;
-    match resource {
-        R::Outbounds => *method == Method::GET || (*method == Method::POST && role == Role::Merchant),
-        R::Outbound => *method == Method::GET || (*method == Method::PATCH && role == Role::Merchant),
-        R::Status => *method == Method::PUT,
-        R::BulkStatus => *method == Method::POST,
-        R::Notifications => *method == Method::GET || (*method == Method::POST && role == Role::Fulfiller),
-        _ => *method == Method::GET,
+    let merchant = role == Role::Merchant;
+    match (resource, method) {
+        (R::Status, method) => *method == Method::PUT,
+        (R::BulkStatus, method) => *method == Method::POST,
+        (R::WriteOnly, _) => false,
+        (_, &Method::GET) => true,
+        (R::List(Kind::Outbounds), &Method::POST) | (R::One(Kind::Outbounds), &Method::PATCH) => merchant,
+        (R::Notifications, &Method::POST) => !merchant,
+        _ => false,
     }
 }
 
@@ -175,7 +171,7 @@ pub(crate) fn number_to_create(call: &Call) -> Option<String> {
 
 /// Answers a request.
 pub(crate) fn respond(world: &mut World, call: &Call) -> Answer {
-    let now = world.clock.now();
+    let now = world.oauth_now();
     match (call.path.as_str(), &call.method) {
         ("/authorize", method) => {
             let form = (*method == Method::POST).then_some(call.body.as_slice());
@@ -187,7 +183,7 @@ pub(crate) fn respond(world: &mut World, call: &Call) -> Answer {
         ("/token", &Method::POST) => world.oauth.token(&world.flags, &call.for_token(now)),
         ("/token", _) => Answer::empty(405),
         _ => {
-            let spelling = world.flags.error_metadata_spelling;
+            let spelling = world.flags.switches.error_metadata_spelling;
             api(world, call, now).unwrap_or_else(|fail| fail.into_answer(spelling))
         }
     }
@@ -198,18 +194,20 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
     let segments: Vec<String> = trimmed.split('/').skip(1).map(decode_segment).collect();
     let lower: Vec<String> = segments.iter().map(|s| s.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let below = lower.get(3..).unwrap_or_default();
+    let found = |role: Role, rest: &[&str]| {
+        let found = resource(role, rest).or_else(|| writes::is_path(role, rest).then_some(Resource::WriteOnly));
+        found.ok_or_else(|| Fail::bare(404))
+    };
     let (role, resource) = match lower.as_slice() {
         ["api", "v1", "users", "current"] => (None, Resource::User),
         ["api", "v1", "cancelreasons"] => (None, Resource::CancelReasons),
-        ["api", "v1", "merchant", rest @ ..] => {
-            (Some(Role::Merchant), resource(Role::Merchant, rest).ok_or_else(|| Fail::bare(404))?)
-        }
-        ["api", "v1", "fulfiller", rest @ ..] => {
-            (Some(Role::Fulfiller), resource(Role::Fulfiller, rest).ok_or_else(|| Fail::bare(404))?)
-        }
+        ["api", "v1", "merchant", rest @ ..] => (Some(Role::Merchant), found(Role::Merchant, rest)?),
+        ["api", "v1", "fulfiller", rest @ ..] => (Some(Role::Fulfiller), found(Role::Fulfiller, rest)?),
         _ => return Err(Fail::bare(404)),
     };
-    if !allows(resource, role.unwrap_or(Role::Merchant), &call.method) {
+    let write = role.is_some_and(|role| writes::is_there(role, &call.method, below));
+    if !write && !allows(resource, role.unwrap_or(Role::Merchant), &call.method) {
         return Err(Fail::bare(405));
     }
     let caller = world.oauth.caller(call.authorization.as_deref(), now).ok_or_else(|| Fail::bare(401))?;
@@ -229,8 +227,16 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
             });
         }
     }
-    if call.method != Method::GET && !call.content_type.to_ascii_lowercase().starts_with("application/json") {
+    let bodiless = write && call.body.is_empty() && (call.method == Method::DELETE || call.method == Method::PUT);
+    let json = call.content_type.to_ascii_lowercase().starts_with("application/json");
+    if call.method != Method::GET && !bodiless && !json {
         return Err(Fail::bare(415));
+    }
+    if write {
+        let path: Vec<&str> = segments.iter().skip(3).map(String::as_str).collect();
+        let query = call.query();
+        let version = field(&query, "objectVersion");
+        return writes::run(world, caller.role, (&call.method, below, &path), version, &|| call.json());
     }
     let name = segments.get(4).map(String::as_str).unwrap_or_default();
     let second = segments.get(6).map(String::as_str).unwrap_or_default();
@@ -238,8 +244,8 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
     run(world, call, caller.role, resource, [name, place, second])
 }
 
-fn shown(world: &World, o: &Outbound, role: Role) -> String {
-    o.json(role, world.partner(role), None, &world.clock).to_string()
+fn shown(world: &World, kind: Kind, n: usize, role: Role) -> String {
+    world.show(kind, n, role, None).to_string()
 }
 
 fn flag(query: &[(String, String)], name: &str) -> Outcome<bool> {
@@ -254,10 +260,6 @@ fn flag(query: &[(String, String)], name: &str) -> Outcome<bool> {
 fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, place, second]: [&str; 3]) -> Outcome {
     use Resource as R;
     let query = call.query();
-    let one = |found: Option<Json>, code: &'static str, key: &'static str| match found {
-        Some(row) => Ok(Answer::json(200, row.to_string())),
-        None => Err(Fail::new(404, code, "The object was not found.").with(key, name)),
-    };
     match resource {
         R::User => {
             Ok(Answer::json(200, world.catalog.user_json(role, !world.flags.switches.leave_out_roles).to_string()))
@@ -269,36 +271,54 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
                 .collect();
             Ok(Answer::json(200, Json::Arr(rows).to_string()))
         }
-        R::Outbounds if call.method == Method::GET => list::outbounds(world, role, &query),
-        R::Outbounds => {
+        R::List(Kind::Outbounds) if call.method == Method::POST => {
             let (oversale, complete) = (flag(&query, "oversale")?, flag(&query, "autoCompleteBillOfMaterials")?);
             let n = world.create(&call.json()?, oversale, complete, call.own_lock)?;
             let o = world.outbound(n)?;
             let effect = format!("outbound {} created", o.id);
             let location = format!("/api/v1/merchant/outbounds/{}", o.id);
-            Ok(Answer::json(201, shown(world, o, role)).header("Location", location).effect(effect))
+            let body = shown(world, Kind::Outbounds, n, role);
+            Ok(Answer::json(201, body).header("Location", location).effect(effect))
         }
-        R::OutboundFeed => feed::outbounds(world, role, &query),
-        R::NotificationFeed => feed::notifications(world, role, &query),
-        R::ProductFeed | R::WarehouseFeed | R::MethodFeed | R::PartnerFeed => {
-            let (tail, rows) = match resource {
-                R::ProductFeed => ("products", products(world, role)),
-                R::WarehouseFeed => ("warehouses", warehouses(world, role)),
-                R::MethodFeed => ("shippingmethods", methods(world, role)),
-                _ if role == Role::Merchant => ("fulfillers", vec![world.catalog.partner_json(role)]),
-                _ => ("merchants", vec![world.catalog.partner_json(role)]),
-            };
-            feed::fixed(world, role, tail, rows, &query)
-        }
-        R::Outbound if call.method == Method::GET => {
-            let n = world.find(role, name)?;
-            Ok(Answer::json(200, shown(world, world.outbound(n)?, role)))
-        }
-        R::Outbound => {
+        R::One(Kind::Outbounds) if call.method == Method::PATCH => {
             let n = world.find(role, name)?;
             let (oversale, complete) = (flag(&query, "oversale")?, flag(&query, "autoCompleteBillOfMaterials")?);
             world.change(n, &call.json()?, oversale, complete)?;
             Ok(Answer::empty(204).effect(format!("outbound {} changed", world.outbound(n)?.id)))
+        }
+        R::List(Kind::Products) => {
+            // The two queries of this list only: who may see the product, where it has stock.
+            let (place, who) = (field(&query, "referencedWarehouse"), field(&query, "referencedFulfiller"));
+            list::of(world, role, Kind::Products, &query, |n| {
+                world.catalog.products.get(n).is_some_and(|p| {
+                    place.is_none_or(|place| world.ledger.pile(place, &p.jfsku).is_some())
+                        && who.is_none_or(|who| p.shared && who == world.catalog.fulfiller)
+                })
+            })
+        }
+        R::List(kind) => list::of(world, role, kind, &query, |_| true),
+        R::Feed(kind) => {
+            let tail = match kind {
+                Kind::ReturnChanges => kind.spec().path.to_owned(),
+                _ => format!("{}/updates", kind.spec().path),
+            };
+            feed::of(world, role, kind, &tail, None, &query)
+        }
+        R::One(Kind::Outbounds) => {
+            let n = world.find(role, name)?;
+            Ok(Answer::json(200, shown(world, Kind::Outbounds, n, role)))
+        }
+        R::One(kind) => {
+            let found = world.find_thing(kind, role, name).map_err(|fail| {
+                let gone = kind == Kind::Products && world.catalog.product(name).is_some_and(|p| !p.active);
+                match gone && role == Role::Merchant {
+                    true => {
+                        Fail::new(404, "Products_ProductNotActive", "The product is not active.").with("Jfsku", name)
+                    }
+                    false => fail,
+                }
+            });
+            Ok(Answer::json(200, shown(world, kind, found?, role)))
         }
         R::Status => {
             let n = world.find(role, name)?;
@@ -312,9 +332,8 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
         R::BulkStatus => bulk_status(world, role, &call.json()?),
         R::Notifications if call.method == Method::GET => {
             let n = world.find(role, name)?;
-            let all = &world.outbound(n)?.notifications;
-            let rows = all.iter().filter_map(|x| world.notifications.get(*x));
-            let rows: Vec<Json> = rows.map(|x| x.json(role, world.partner(role), None, &world.clock)).collect();
+            let all = world.outbound(n)?.notifications.iter();
+            let rows: Vec<Json> = all.map(|x| world.show(Kind::Notifications, *x, role, None)).collect();
             Ok(Answer::json(200, Json::Arr(rows).to_string()))
         }
         R::Notifications => {
@@ -325,80 +344,145 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
                 "notification {} created, outbound {} is {}",
                 notification.id, notification.outbound_id, notification.status
             );
-            let body = notification.json(role, world.partner(role), None, &world.clock).to_string();
-            Ok(Answer::json(201, body).effect(effect))
+            Ok(Answer::json(201, shown(world, Kind::Notifications, x, role)).effect(effect))
         }
         R::Notification => {
             let n = world.find(role, name)?;
             let x = world.find_notification(n, second)?;
-            let row = world.notifications.get(x).map(|x| x.json(role, world.partner(role), None, &world.clock));
-            one(row, "Outbounds_OutboundShippingNotificationNotFound", "OutboundId")
+            Ok(Answer::json(200, shown(world, Kind::Notifications, x, role)))
         }
-        R::Products => list::fixed(products(world, role), Rows::Products, &query),
-        R::Product => match world.catalog.product(name) {
-            Some(p) if !p.active && role == Role::Merchant => {
-                Err(Fail::new(404, "Products_ProductNotActive", "The product is not active.").with("Jfsku", name))
+        R::InboundNotifications => {
+            let n = world.find_thing(Kind::Inbounds, role, name)?;
+            let store = &world.things.inbound_notifications;
+            let own = |x: &usize| store.get(*x).is_some_and(|t| t.parent == Some(n) && !t.record.deleted);
+            let rows = (0..store.len()).filter(own).map(|x| world.show(Kind::InboundNotifications, x, role, None));
+            Ok(Answer::json(200, Json::Arr(rows.collect()).to_string()))
+        }
+        R::InboundNotification => {
+            let n = world.find_thing(Kind::Inbounds, role, name)?;
+            let x = notification_of(world, n, second)?;
+            Ok(Answer::json(200, shown(world, Kind::InboundNotifications, x, role)))
+        }
+        R::ChangesOfReturn => {
+            // The changes of a deleted return stay.
+            let id = match world.things.returns.known(name) {
+                Some(n) => world.thing(Kind::Returns, n)?.id.clone(),
+                None => return Err(Kind::Returns.not_found(name)),
+            };
+            feed::of(world, role, Kind::ReturnChanges, &format!("returns/{id}/changes"), Some(&id), &query)
+        }
+        R::ReturnItem => {
+            let n = world.find_thing(Kind::Returns, role, name)?;
+            let (_, item) = world.return_item(n, second)?;
+            Ok(Answer::json(200, item.to_string()))
+        }
+        R::ProductAuthorizations => {
+            let n = world.find_thing(Kind::Products, role, name)?;
+            let shared = world.catalog.products.get(n).is_some_and(|p| p.shared);
+            let grant = || {
+                let modified = world.show(Kind::Products, n, role, None).get("modificationInfo").cloned();
+                let fulfiller = world.catalog.fulfiller.as_str();
+                obj([("fulfillerId", fulfiller.into()), ("modificationInfo", modified.into())])
+            };
+            let rows: Vec<Json> = shared.then(grant).into_iter().collect();
+            Ok(Answer::json(200, Json::Arr(rows).to_string()))
+        }
+        R::WriteOnly => Err(Fail::bare(405)),
+        R::StockChangesIn => {
+            if !world.catalog.has_warehouse(place) {
+                return Err(no_warehouse(place));
             }
-            found => one(found.map(|p| world.catalog.product_json(p, role)), "Products_ProductNotFound", "Jfsku"),
-        },
-        R::Stocks => {
-            let rows = stocked(world).map(|jfsku| world.stock_json(jfsku, None, role)).collect();
-            list::fixed(rows, Rows::Stocks, &query)
+            let here = |n: usize| {
+                let pile = world.ledger.movements.get(n).and_then(|m| world.ledger.piles.get(m.pile));
+                pile.is_some_and(|p| p.warehouse == place)
+            };
+            list::of(world, role, Kind::StockChanges, &query, here)
         }
+        R::Stocks => {
+            let at = date(&query)?;
+            let rows = stocked(world, false).filter(|jfsku| world.ledger.knows(jfsku));
+            let rows = rows.map(|jfsku| world.stock_json(jfsku, None, role, at)).collect();
+            list::stocks(world, rows, Stocks::All, &query)
+        }
+        R::CompleteStocks => complete_stocks(world, role, &query),
         R::StocksOf => {
             if !world.catalog.has_warehouse(place) {
                 return Err(no_warehouse(place));
             }
-            let rows = stocked(world).map(|jfsku| world.stock_json(jfsku, Some(place), role)).collect();
-            list::fixed(rows, Rows::StocksOf, &query)
+            let at = date(&query)?;
+            let rows = stocked(world, false).filter(|jfsku| world.ledger.pile(place, jfsku).is_some());
+            let rows = rows.map(|jfsku| world.stock_json(jfsku, Some(place), role, at)).collect();
+            list::stocks(world, rows, Stocks::InWarehouse, &query)
         }
-        R::Stock => {
-            let found = world.catalog.product(name).map(|p| world.stock_json(&p.jfsku, None, role));
-            one(found, "Products_ProductNotFound", "Jfsku")
-        }
-        R::StockIn => {
-            if !world.catalog.has_warehouse(place) {
+        R::Stock | R::StockIn => {
+            let warehouse = (resource == R::StockIn).then_some(place);
+            if let Some(place) = warehouse.filter(|place| !world.catalog.has_warehouse(place)) {
                 return Err(no_warehouse(place));
             }
-            let found = world.catalog.product(name).map(|p| world.stock_json(&p.jfsku, Some(place), role));
-            one(found, "Products_ProductNotFound", "Jfsku")
-        }
-        R::Warehouses => list::fixed(warehouses(world, role), Rows::Warehouses, &query),
-        R::Warehouse => {
-            let found = world.catalog.warehouses.iter().find(|w| w.id == name);
-            one(found.map(|w| world.catalog.warehouse_json(w, role)), "Warehouses_WarehouseNotFound", "WarehouseId")
-        }
-        R::Methods => list::fixed(methods(world, role), Rows::Methods, &query),
-        R::Method => {
-            let found = world.catalog.method(name).map(|m| world.catalog.method_json(m, role));
-            one(found, "ShippingMethods_ShippingMethodNotFound", "ShippingMethodId")
-        }
-        R::Partners => list::fixed(vec![world.catalog.partner_json(role)], Rows::Partners, &query),
-        R::Partner => {
-            let found = (world.partner(role) == name).then(|| world.catalog.partner_json(role));
-            one(found, "Users_UserNotFound", "UserId")
+            let at = date(&query)?;
+            match world.catalog.product(name) {
+                Some(p) => Ok(Answer::json(200, world.stock_json(&p.jfsku, warehouse, role, at).to_string())),
+                None => Err(Kind::Products.not_found(name)),
+            }
         }
     }
+}
+
+/// The notification of an inbound by its id or number.
+pub(crate) fn notification_of(world: &World, inbound: usize, name: &str) -> Outcome<usize> {
+    let store = &world.things.inbound_notifications;
+    let own = |x: &usize| store.get(*x).is_some_and(|t| t.parent == Some(inbound));
+    let found = store.by_id(name).filter(own).or_else(|| store.numbered(name).find(own));
+    found.ok_or_else(|| Kind::InboundNotifications.not_found(name))
+}
+
+/// The time that `date` asks for.
+fn date(query: &[(String, String)]) -> Outcome<Option<i64>> {
+    match query.iter().find(|(n, _)| n.eq_ignore_ascii_case("date")) {
+        None => Ok(None),
+        Some((_, text)) => match crate::clock::parse(text) {
+            Some(at) => Ok(Some(at.timestamp_millis())),
+            None => Err(Fail::model("date", format!("{text} is no date-time"))),
+        },
+    }
+}
+
+/// All products, also those without stock; pages like a feed.
+fn complete_stocks(world: &World, role: Role, query: &[(String, String)]) -> Outcome {
+    let at = date(query)?.unwrap_or_else(|| world.clock.now());
+    let bundles = flag(query, "includeBillOfMaterials")?;
+    let page = match field(query, "page").map(str::parse::<usize>) {
+        None => 1,
+        Some(Ok(page)) if page > 0 => page,
+        Some(_) => return Err(Fail::model("page", "a number from 1 is needed")),
+    };
+    let size = world.flags.switches.chunk_size;
+    let mut rows = stocked(world, bundles).skip((page - 1).saturating_mul(size));
+    let items: Vec<Json> =
+        rows.by_ref().take(size).map(|jfsku| world.stock_json(jfsku, None, role, Some(at))).collect();
+    let more = rows.next().is_some();
+    let text = world.clock.text(at);
+    let url = more.then(|| {
+        let query = format!("date={}&page={}&includeBillOfMaterials={bundles}", feed::escape(&text), page + 1);
+        feed::chunk_url(world, &format!("/api/v1/{}/stocks/complete", role.name()), &query)
+    });
+    let url = url.filter(|_| !world.flags.switches.leave_out_next_chunk_url);
+    let body = obj([
+        ("date", text.as_str().into()),
+        ("items", items.into()),
+        ("moreDataAvailable", more.into()),
+        ("nextChunkUrl", url.into()),
+    ]);
+    Ok(Answer::json(200, body.to_string()))
 }
 
 fn no_warehouse(id: &str) -> Fail {
     Fail::new(404, "Warehouses_WarehouseNotFound", "The warehouse was not found.").with("WarehouseId", id)
 }
 
-fn stocked(world: &World) -> impl Iterator<Item = &str> {
-    world.catalog.products.iter().filter(|p| p.active && p.components.is_empty()).map(|p| p.jfsku.as_str())
-}
-
-fn products(world: &World, role: Role) -> Vec<Json> {
-    world.catalog.products.iter().filter(|p| p.active).map(|p| world.catalog.product_json(p, role)).collect()
-}
-
-fn warehouses(world: &World, role: Role) -> Vec<Json> {
-    world.catalog.warehouses.iter().map(|w| world.catalog.warehouse_json(w, role)).collect()
-}
-
-fn methods(world: &World, role: Role) -> Vec<Json> {
-    world.catalog.methods.iter().map(|m| world.catalog.method_json(m, role)).collect()
+fn stocked(world: &World, bundles: bool) -> impl Iterator<Item = &str> {
+    let fits = move |p: &&Product| p.active && (bundles || p.components.is_empty());
+    world.catalog.products.iter().filter(fits).map(|p| p.jfsku.as_str())
 }
 
 /// Every item stands for itself: what fails is named in its row, and the answer is still 200.
@@ -417,7 +501,8 @@ fn bulk_status(world: &mut World, role: Role, body: &Json) -> Outcome {
             world.change_status(role, n, &change)?;
             Ok(n)
         });
-        let known = done.as_ref().ok().copied().or_else(|| world.by_id(id)).and_then(|n| world.outbounds.get(n));
+        let known =
+            done.as_ref().ok().copied().or_else(|| world.outbounds.by_id(id)).and_then(|n| world.outbounds.get(n));
         let error = done.as_ref().err().map(|fail| match fail.code {
             // The singular stands in the document's sample.
             "Outbounds_OutboundStatusChangeForbidden" => "Outbound_StatusChangeForbidden",
@@ -430,7 +515,7 @@ fn bulk_status(world: &mut World, role: Role, body: &Json) -> Outcome {
             ("outboundId", id.into()),
             ("status", known.map_or(item.text("status"), |o| Some(o.status.as_str())).into()),
             ("errorCode", error.into()),
-            ("objectVersion", known.map(|o| world.clock.text(o.updated())).into()),
+            ("objectVersion", known.map(|o| world.clock.text(o.record.updated())).into()),
         ]));
     }
     let answer = Answer::json(200, Json::Arr(rows).to_string());

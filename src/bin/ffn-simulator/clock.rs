@@ -57,6 +57,20 @@ impl Clock {
         Ok(())
     }
 
+    /// Moves the clock by so many milliseconds, also back. It never shows a time before the newest write.
+    pub(crate) fn shift(&mut self, ms: i64) {
+        self.offset = self.offset.saturating_add(ms);
+    }
+
+    /// Whether the clock could be moved by so much without going behind the newest write.
+    pub(crate) fn may_shift(&self, ms: i64) -> bool {
+        ms >= 0 || self.now().saturating_add(ms) > self.newest
+    }
+
+    pub(crate) fn write_seven(&mut self, seven: bool) {
+        self.seven = seven;
+    }
+
     pub(crate) fn offset(&self) -> i64 {
         self.offset
     }
@@ -84,6 +98,11 @@ pub(crate) fn format_ns(ns: i64, seven: bool) -> String {
     }
     let at = DateTime::from_timestamp_nanos(ns);
     format!("{}.{:07}+00:00", at.format("%Y-%m-%dT%H:%M:%S"), at.timestamp_subsec_nanos() / 100)
+}
+
+/// The real time.
+pub(crate) fn real_now() -> i64 {
+    real()
 }
 
 /// Reads a date-time with 0 to 9 decimals and `Z` or an offset; without either it counts as UTC.

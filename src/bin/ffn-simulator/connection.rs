@@ -64,6 +64,21 @@ impl Cut {
     }
 }
 
+/// The `Date` header of an answer that shall have none. The HTTP layer adds one where there is none,
+/// so that its name has to go on the wire.
+pub(crate) const NO_DATE: &str = "absent";
+
+const NAMED: &[u8] = b"\r\ndate: absent\r\n";
+const RENAMED: &[u8] = b"\r\nnone: absent\r\n";
+
+/// The same bytes with another name for that header, if it is in there.
+fn without_date(bytes: &[u8]) -> Option<Vec<u8>> {
+    let at = bytes.windows(NAMED.len()).position(|part| part == NAMED)?;
+    let mut changed = bytes.to_vec();
+    changed.get_mut(at..at + NAMED.len())?.copy_from_slice(RENAMED);
+    Some(changed)
+}
+
 /// A connection that refuses to write once it was cut.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -93,7 +108,10 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match without_date(buf) {
+            Some(changed) => Pin::new(&mut self.stream).poll_write(cx, &changed),
+            None => Pin::new(&mut self.stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -115,7 +133,11 @@ impl AsyncWrite for Connection {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        // The head of an answer is a part of its own.
+        match bufs.first().and_then(|head| without_date(head)) {
+            Some(changed) => Pin::new(&mut self.stream).poll_write(cx, &changed),
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -10,16 +10,18 @@ use crate::answer::Answer;
 use crate::catalog::Role;
 use crate::clock;
 use crate::decimal::Decimal;
+use crate::drive;
 use crate::faults::Plan;
 use crate::json::Members;
 use crate::oauth::{Grant, field};
-use crate::outbound::Actor;
+use crate::record::{Actor, Hidden, Overlay};
 use crate::switches::Switches;
+use crate::things::{KINDS, Kind};
 use crate::warehouse::Advance;
-use crate::world::{Stock, World};
+use crate::world::World;
 
-/// The most outbounds that one bulk request makes.
-const MOST_BULK: u32 = 500_000;
+/// The most objects that one bulk request makes.
+pub(crate) const MOST_BULK: u32 = 500_000;
 
 /// The end of the year 9999.
 const LAST_MS: i64 = 253_402_300_799_999;
@@ -40,14 +42,17 @@ enum Span {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Bulk {
-    count: u32,
+pub(crate) struct Bulk {
+    pub(crate) count: u32,
     #[serde(default = "bulk_prefix")]
-    prefix: String,
+    pub(crate) prefix: String,
     #[serde(default = "bulk_start")]
-    start: u32,
+    pub(crate) start: u32,
+    /// Members that each gets, besides what it has anyway.
     #[serde(default)]
-    statuses: Vec<String>,
+    pub(crate) members: serde_json::Map<String, Value>,
+    #[serde(default)]
+    pub(crate) statuses: Vec<String>,
 }
 
 fn bulk_prefix() -> String {
@@ -96,13 +101,13 @@ enum What {
     All,
 }
 
-type Done = Result<Value, (u16, String)>;
+pub(crate) type Done = Result<Value, (u16, String)>;
 
-fn bad(problem: impl ToString) -> (u16, String) {
+pub(crate) fn bad(problem: impl ToString) -> (u16, String) {
     (400, problem.to_string())
 }
 
-fn conflict(problem: impl ToString) -> (u16, String) {
+pub(crate) fn conflict(problem: impl ToString) -> (u16, String) {
     (409, problem.to_string())
 }
 
@@ -127,11 +132,11 @@ fn span_ms(span: &Span) -> Option<i64> {
     duration_ms(text.trim().parse::<f64>().ok()? * factor)
 }
 
-fn duration_ms(seconds: f64) -> Option<i64> {
+pub(crate) fn duration_ms(seconds: f64) -> Option<i64> {
     i64::try_from(Duration::try_from_secs_f64(seconds).ok()?.as_millis()).ok()
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, (u16, String)> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, (u16, String)> {
     serde_json::from_slice(if body.is_empty() { b"{}" } else { body }).map_err(bad)
 }
 
@@ -155,9 +160,40 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
     match (method, path) {
         ("GET", ["state"]) => Ok(state(world)),
         ("POST", ["clock"]) => move_clock(world, read(body)?),
+        ("GET", [name]) if Kind::named(name).is_some_and(|kind| kind != Kind::Outbounds) => {
+            Kind::named(name).map_or(Ok(Value::Null), |kind| Ok(drive::list(world, kind, query)))
+        }
         ("GET", ["outbounds"]) => Ok(outbounds(world, query)),
         ("POST", ["outbounds", "bulk"]) => bulk(world, read(body)?),
-        ("POST", ["outbounds", name, action @ ("advance" | "status" | "raw" | "delete")]) => {
+        ("POST", [name, id, action @ ("raw" | "hide" | "touch")]) if Kind::named(name).is_some() => {
+            let Some(kind) = Kind::named(name) else { return Ok(Value::Null) };
+            let n = world.named(kind, id).ok_or_else(|| (404, format!("no {name} {id}")))?;
+            match *action {
+                "raw" => {
+                    let members = raw_members(body)?;
+                    if let Some(record) = world.shelf_mut(kind).record_mut(n) {
+                        record.overlay(members);
+                    }
+                    world.overlaid = true;
+                }
+                "hide" => {
+                    let hide: Hide = read(body)?;
+                    let hidden = hide.hidden(world.clock.now()).map_err(bad)?;
+                    if let Some(record) = world.shelf_mut(kind).record_mut(n) {
+                        record.hidden = hidden;
+                    }
+                }
+                _ => (),
+            }
+            if *action == "touch" || field(query, "touch") == Some("true") {
+                drive::touch(world, kind, n);
+            }
+            Ok(match kind {
+                Kind::Outbounds => one(world, n, json!([])),
+                _ => drive::describe(world, kind, n),
+            })
+        }
+        ("POST", ["outbounds", name, action @ ("advance" | "status" | "delete")]) => {
             let n = world.any_name(name).ok_or_else(|| (404, format!("no outbound {name}")))?;
             match *action {
                 "advance" => {
@@ -174,29 +210,11 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
                     world.delete(n);
                     Ok(one(world, n, json!([])))
                 }
-                _ => {
-                    let members = raw_members(body)?;
-                    if let Some(o) = world.outbounds.get_mut(n) {
-                        merge(&mut o.overlay, members);
-                    }
-                    if field(query, "touch") == Some("true") {
-                        world.touch(n, Actor::House, "Modified");
-                    }
-                    Ok(one(world, n, json!([])))
-                }
+                _ => Err((404, (*action).to_owned())),
             }
         }
-        ("POST", ["notifications", name, "raw"]) => {
-            let found = world.notifications.iter().position(|x| x.id == *name || x.number == *name);
-            let n = found.ok_or_else(|| (404, format!("no notification {name}")))?;
-            let members = raw_members(body)?;
-            if let Some(x) = world.notifications.get_mut(n) {
-                merge(&mut x.overlay, members);
-            }
-            if field(query, "touch") == Some("true") {
-                world.touch_notification(n, Actor::House);
-            }
-            Ok(json!({"outboundShippingNotificationId": world.notifications.get(n).map(|x| x.id.clone())}))
+        ("POST", [name, rest @ ..]) if Kind::named(name).is_some_and(|kind| world.things.of(kind).is_some()) => {
+            Kind::named(name).map_or(Ok(Value::Null), |kind| drive::act(world, kind, rest, body))
         }
         ("POST", ["locks"]) => {
             let lock: Lock = read(body)?;
@@ -206,6 +224,7 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
             Ok(json!({"merchantOutboundNumber": lock.merchant_outbound_number, "until": world.clock.text(until)}))
         }
         ("POST", ["stock"]) => set_stock(world, read(body)?),
+        ("POST", ["stock-changes"]) => drive::stock_change(world, body),
         ("POST", ["faults"]) => {
             let text = std::str::from_utf8(body).map_err(bad)?;
             let plan = Plan::read(text).map_err(bad)?;
@@ -224,11 +243,11 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
         ("GET", ["settings"]) => Ok(world.flags.switches.json()),
         ("POST", ["settings"]) => {
             let changed = world.flags.switches.with(body).map_err(bad)?;
-            Ok(switch(world, changed))
+            switch(world, changed)
         }
         ("DELETE", ["settings"]) => {
             let start = world.switches_at_start.clone();
-            Ok(switch(world, start))
+            switch(world, start)
         }
         ("GET", ["tokens"]) => Ok(world.oauth.counters()),
         ("GET", ["tokens", "refreshes"]) => {
@@ -246,24 +265,57 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
     }
 }
 
-fn switch(world: &mut World, to: Switches) -> Value {
+fn switch(world: &mut World, to: Switches) -> Done {
+    let shift = to.clock_skew_s.saturating_sub(world.flags.switches.clock_skew_s).saturating_mul(1_000);
+    if !world.clock.may_shift(shift) || world.clock.now().saturating_add(shift) > LAST_MS {
+        return Err(conflict("clock_skew_s: the clock can not go behind the newest write or past the year 9999"));
+    }
+    world.clock.shift(shift);
+    world.clock.write_seven(to.seven_decimals);
     world.oauth.learn_client(&world.flags.client_id, &to.client_secret);
     world.flags.switches = to;
-    world.flags.switches.json()
+    Ok(world.flags.switches.json())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hide {
+    reads: Option<u32>,
+    seconds: Option<f64>,
+    #[serde(default)]
+    always: bool,
+}
+
+impl Hide {
+    fn hidden(&self, now: i64) -> Result<Option<Hidden>, String> {
+        match (self.reads, self.seconds, self.always) {
+            (None, None, false) => Ok(None),
+            (Some(reads), None, false) => Ok(Some(Hidden::Reads(reads))),
+            (None, Some(seconds), false) => {
+                let ms = duration_ms(seconds).ok_or("seconds must be 0 or more")?;
+                Ok(Some(Hidden::Until(now.saturating_add(ms))))
+            }
+            (None, None, true) => Ok(Some(Hidden::Always)),
+            _ => Err("only one of reads, seconds and always".to_owned()),
+        }
+    }
 }
 
 fn state(world: &World) -> Value {
     let mut by_status = serde_json::Map::new();
-    for o in world.outbounds.iter().filter(|o| !o.deleted) {
+    for o in world.outbounds.iter().filter(|o| !o.record.deleted) {
         let count = by_status.get(&o.status).and_then(Value::as_u64).unwrap_or(0);
         by_status.insert(o.status.clone(), json!(count + 1));
     }
+    let counts: serde_json::Map<String, Value> =
+        KINDS.iter().map(|kind| (kind.spec().name.to_owned(), json!(world.shelf(*kind).count()))).collect();
     json!({
         "clock": world.clock.text(world.clock.now()),
         "offsetMs": world.clock.offset(),
         "seed": world.seed,
         "speed": world.flags.speed,
-        "chunkSize": world.flags.chunk_size,
+        "chunkSize": world.flags.switches.chunk_size,
+        "objects": counts,
         "merchant": world.catalog.merchant,
         "fulfiller": world.catalog.fulfiller,
         "outbounds": world.outbounds.len(),
@@ -297,18 +349,18 @@ fn move_clock(world: &mut World, told: MoveClock) -> Done {
 fn describe(world: &World, n: usize) -> Value {
     let Some(o) = world.outbounds.get(n) else { return Value::Null };
     let history: Vec<Value> =
-        o.history.iter().map(|(status, at)| json!({"status": status, "at": world.clock.text(*at)})).collect();
+        o.record.history.iter().map(|(status, at)| json!({"status": status, "at": world.clock.text(*at)})).collect();
     let notifications: Vec<&str> =
         o.notifications.iter().filter_map(|x| world.notifications.get(*x)).map(|x| x.id.as_str()).collect();
     json!({
         "outboundId": o.id,
         "merchantOutboundNumber": o.number,
         "status": o.status,
-        "createdAt": world.clock.text(o.created()),
-        "updatedAt": world.clock.text(o.updated()),
-        "deleted": o.deleted,
+        "createdAt": world.clock.text(o.record.created()),
+        "updatedAt": world.clock.text(o.record.updated()),
+        "deleted": o.record.deleted,
         "history": history,
-        "changes": o.changes.len(),
+        "changes": o.record.changes.len(),
         "notifications": notifications,
     })
 }
@@ -328,7 +380,7 @@ fn outbounds(world: &World, query: &[(String, String)]) -> Value {
         world.outbounds.get(*n).is_some_and(|o| {
             number.is_none_or(|x| x == o.number)
                 && prefix.is_none_or(|x| o.number.starts_with(x))
-                && o.created() >= since
+                && o.record.created() >= since
         })
     };
     let rows: Vec<Value> = (0..world.outbounds.len()).filter(fits).map(|n| describe(world, n)).collect();
@@ -351,7 +403,7 @@ fn bulk(world: &mut World, told: Bulk) -> Done {
     let mut names = (None, None);
     for n in 0..told.count {
         let number = format!("{}{:06}", told.prefix, told.start.saturating_add(n));
-        if world.numbered(&number).next().is_some() {
+        if world.outbounds.numbered(&number).next().is_some() {
             return Err(conflict(format!("the number {number} exists already")));
         }
         let Some(key) = world.make(number.clone(), first) else { break };
@@ -360,7 +412,9 @@ fn bulk(world: &mut World, told: Bulk) -> Done {
                 "Shipped" => world.house_ship(key, false),
                 "PartiallyShipped" => world.house_ship(key, true),
                 "Canceled" | "PartiallyCanceled" => world.cancel(key, status, "None", None, Actor::House),
-                other => world.set_status(key, other, Actor::House),
+                other => {
+                    world.set_status(key, other, Actor::House);
+                }
             }
         }
         if names.0.is_none() {
@@ -372,8 +426,6 @@ fn bulk(world: &mut World, told: Bulk) -> Done {
     Ok(json!({"created": told.count, "first": names.0, "last": names.1, "from": from, "to": to}))
 }
 
-type Overlay = Vec<(String, Option<String>)>;
-
 fn raw_members(body: &[u8]) -> Result<Overlay, (u16, String)> {
     let text = std::str::from_utf8(body).map_err(bad)?;
     let members: Members<'_> = serde_json::from_str(text).map_err(bad)?;
@@ -381,13 +433,6 @@ fn raw_members(body: &[u8]) -> Result<Overlay, (u16, String)> {
         (name, (raw.get() != "null").then(|| raw.get().to_owned()))
     };
     Ok(members.0.into_iter().map(literal).collect())
-}
-
-fn merge(overlay: &mut Overlay, members: Overlay) {
-    for (name, value) in members {
-        overlay.retain(|(known, _)| *known != name);
-        overlay.push((name, value));
-    }
 }
 
 fn set_stock(world: &mut World, told: SetStock) -> Done {
@@ -403,9 +448,7 @@ fn set_stock(world: &mut World, told: SetStock) -> Done {
     if !world.catalog.has_warehouse(&warehouse) {
         return Err(bad("the warehouse is not known"));
     }
-    let none = Stock { level: Decimal::ZERO, reserved: Decimal::ZERO };
-    let stock = world.stock.entry((warehouse.clone(), jfsku.clone())).or_insert(none);
-    stock.level = level;
+    let stock = world.adjust_to(&warehouse, &jfsku, level).ok_or_else(|| bad("too many digits"))?;
     Ok(json!({"warehouseId": warehouse, "jfsku": jfsku, "stockLevel": level.to_string(),
         "stockLevelReserved": stock.reserved.to_string()}))
 }
@@ -442,7 +485,6 @@ mod tests {
         );
         assert_eq!((status, body["created"].as_i64()), (200, Some(3)));
         assert_eq!(world.notifications.len(), 3);
-        assert_eq!(world.outbounds_by_time.len(), 3, "one entry per object");
         assert_eq!(post(&mut world, "/_simulator/outbounds/bulk", r#"{"count":1,"prefix":"B-"}"#).0, 409);
     }
 
@@ -456,7 +498,7 @@ mod tests {
             r#"{"orderValue":1.5000e0,"odd":{"x" : [1.0]},"currency":null,"status":"New \u0041"}"#,
         );
         assert_eq!(status, 200);
-        let text = world.outbounds[0].json(crate::catalog::Role::Merchant, "WARE", None, &world.clock).to_string();
+        let text = world.show(Kind::Outbounds, 0, Role::Merchant, None).to_string();
         assert!(text.contains(r#""orderValue":1.5000e0"#) && text.contains(r#""odd":{"x" : [1.0]}"#));
         assert!(text.contains(r#""status":"New \u0041""#) && !text.contains("currency"));
     }

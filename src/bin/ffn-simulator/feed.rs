@@ -3,8 +3,10 @@
 use crate::answer::{Answer, Fail, Outcome};
 use crate::catalog::Role;
 use crate::clock;
-use crate::json::{Json, write_text};
-use crate::outbound::{Window, all_own};
+use crate::json::write_text;
+use crate::record::{Window, all_own};
+use crate::switches::Tombstones;
+use crate::things::Kind;
 use crate::world::World;
 
 /// What a feed was asked for.
@@ -43,15 +45,16 @@ fn read(world: &World, query: &[(String, String)]) -> Outcome<Ask> {
     let now = world.clock.now();
     let now_ns = now.saturating_mul(1_000_000);
     let to = time("toDate")?.unwrap_or(now_ns);
-    if to.div_euclid(1_000_000) > now && !world.flags.accept_future_to_date {
+    if to.div_euclid(1_000_000) > now && !world.flags.switches.accept_future_to_date {
         return Err(Fail::model("toDate", "toDate lies in the future"));
     }
     let from = time("fromDate")?.unwrap_or_else(|| now_ns.saturating_sub(86_400_000_000_000));
     if from > to {
         return Err(Fail::model("fromDate", "fromDate lies after toDate"));
     }
+    let switches = &world.flags.switches;
     Ok(Ask {
-        window: Window { from, to, inclusive: world.flags.inclusive_bounds },
+        window: Window { from, to, inclusive: switches.inclusive_bounds, after_from: switches.exclusive_from },
         page,
         own_application: flag("ignoreOwnApplicationId")?,
         own_user: flag("ignoreOwnUserId")?,
@@ -59,57 +62,19 @@ fn read(world: &World, query: &[(String, String)]) -> Outcome<Ask> {
 }
 
 /// Lower-case percent escapes, as the real server writes them.
-fn escape(time: &str) -> String {
+pub(crate) fn escape(time: &str) -> String {
     time.replace(':', "%3a").replace('+', "%2b")
 }
 
-/// Picks the chunk, mixes it, and writes the answer.
-fn chunk(
-    world: &mut World,
-    ask: &Ask,
-    path: &str,
-    mut keys: impl Iterator<Item = usize>,
-    row: impl Fn(&World, usize) -> Json,
-) -> Outcome {
-    let size = world.flags.chunk_size;
-    let mut picked: Vec<usize> = keys.by_ref().skip((ask.page - 1).saturating_mul(size)).take(size).collect();
-    let more = keys.next().is_some();
-    world.shuffle.shuffle(&mut picked);
-    let seven = world.flags.seven_decimals;
-    let (from, to) = (clock::format_ns(ask.window.from, seven), clock::format_ns(ask.window.to, seven));
-    let mut out = String::from("{\"from\":");
-    write_text(&from, &mut out);
-    out.push_str(",\"to\":");
-    write_text(&to, &mut out);
-    out.push_str(",\"data\":[");
-    for (i, key) in picked.into_iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        row(world, key).write(&mut out);
-    }
-    out.push_str(if more { "],\"moreDataAvailable\":true" } else { "],\"moreDataAvailable\":false" });
-    if more {
-        let url = format!(
-            "{}{path}?fromDate={}&toDate={}&page={}&ignoreOwnApplicationId={}&ignoreOwnUserId={}",
-            world.flags.next_chunk_host.trim_end_matches('/'),
-            escape(&from),
-            escape(&to),
-            ask.page + 1,
-            ask.own_application,
-            ask.own_user
-        );
-        out.push_str(",\"nextChunkUrl\":");
-        write_text(&url, &mut out);
-    }
-    out.push('}');
-    Ok(Answer::json(200, out))
+/// The address of a chunk: on the host that the flags name.
+pub(crate) fn chunk_url(world: &World, path: &str, query: &str) -> String {
+    format!("{}{path}?{query}", world.flags.next_chunk_host.trim_end_matches('/'))
 }
 
 /// The part of the window that is already visible.
 fn visible(world: &World, window: &Window) -> std::ops::Range<i64> {
     let Some(range) = window.range() else { return 0..0 };
-    let lag = i64::from(world.flags.commit_lag_ms);
+    let lag = i64::from(world.flags.switches.commit_lag_ms);
     if lag == 0 {
         return range;
     }
@@ -117,45 +82,67 @@ fn visible(world: &World, window: &Window) -> std::ops::Range<i64> {
     if range.start < end { range.start..end } else { 0..0 }
 }
 
-/// `outbounds/updates`.
-pub(crate) fn outbounds(world: &mut World, role: Role, query: &[(String, String)]) -> Outcome {
+/// The feed of a kind. `tail` is its path below the role; `of` limits it to objects with that number.
+pub(crate) fn of(
+    world: &mut World,
+    role: Role,
+    kind: Kind,
+    tail: &str,
+    of: Option<&str>,
+    query: &[(String, String)],
+) -> Outcome {
     let ask = read(world, query)?;
-    let path = format!("/api/v1/{}/outbounds/updates", role.name());
-    let range = visible(world, &ask.window);
-    let own = |n: &usize| {
-        let o = world.outbounds.get(*n);
-        !o.is_some_and(|o| all_own(&o.changes, &ask.window, role, ask.own_application, ask.own_user))
+    let shelf = world.shelf(kind);
+    let absent = world.flags.switches.tombstones == Tombstones::Absent;
+    let only = of.map(|number| shelf.with_number(number));
+    let fits = |n: &usize| {
+        only.as_ref().is_none_or(|only| only.binary_search(n).is_ok())
+            && world.is_shown(kind, *n, role)
+            && shelf.record(*n).is_some_and(|record| {
+                let own = all_own(&record.changes, &ask.window, role, ask.own_application, ask.own_user);
+                let gone = absent && record.deleted;
+                !own && !gone
+            })
     };
-    let keys: Vec<usize> = world.outbounds_by_time.range(range).map(|(_, n)| *n).filter(own).collect();
-    chunk(world, &ask, &path, keys.into_iter(), |world, n| match world.outbounds.get(n) {
-        Some(o) => o.json(role, world.partner(role), Some(&ask.window), &world.clock),
-        None => Json::Null,
-    })
-}
-
-/// `outbounds/shipping-notifications/updates`.
-pub(crate) fn notifications(world: &mut World, role: Role, query: &[(String, String)]) -> Outcome {
-    let ask = read(world, query)?;
-    let path = format!("/api/v1/{}/outbounds/shipping-notifications/updates", role.name());
-    let range = visible(world, &ask.window);
-    let own = |n: &usize| {
-        let x = world.notifications.get(*n);
-        !x.is_some_and(|x| all_own(&x.changes, &ask.window, role, ask.own_application, ask.own_user))
-    };
-    let keys: Vec<usize> = world.notifications_by_time.range(range).map(|(_, n)| *n).filter(own).collect();
-    chunk(world, &ask, &path, keys.into_iter(), |world, n| match world.notifications.get(n) {
-        Some(x) => x.json(role, world.partner(role), Some(&ask.window), &world.clock),
-        None => Json::Null,
-    })
-}
-
-/// The feed of a resource that never changes here.
-pub(crate) fn fixed(world: &mut World, role: Role, tail: &str, rows: Vec<Json>, query: &[(String, String)]) -> Outcome {
-    let ask = read(world, query)?;
-    let path = format!("/api/v1/{}/{tail}/updates", role.name());
-    let at = clock::parse(&world.catalog.since).map_or(0, |at| at.timestamp_millis());
-    let count = if ask.window.contains(at) { rows.len() } else { 0 };
-    chunk(world, &ask, &path, 0..count, |_, n| rows.get(n).cloned().unwrap_or(Json::Null))
+    let changed = shelf.changed(visible(world, &ask.window), world.flags.switches.freeze_windows);
+    let size = world.flags.switches.chunk_size;
+    let mut keys = changed.into_iter().filter(fits).skip((ask.page - 1).saturating_mul(size));
+    let mut picked: Vec<usize> = keys.by_ref().take(size).collect();
+    let more = keys.next().is_some();
+    drop(keys);
+    let now = world.clock.now();
+    picked.retain(|n| !world.shelf_mut(kind).record_mut(*n).is_some_and(|record| record.hides(now)));
+    if !world.flags.switches.ordered_chunks {
+        world.shuffle.shuffle(&mut picked);
+    }
+    let seven = world.flags.switches.seven_decimals;
+    let (from, to) = (clock::format_ns(ask.window.from, seven), clock::format_ns(ask.window.to, seven));
+    let mut out = String::from("{\"from\":");
+    write_text(&from, &mut out);
+    out.push_str(",\"to\":");
+    write_text(&to, &mut out);
+    out.push_str(",\"data\":[");
+    for (i, n) in picked.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        world.show(kind, n, role, Some(&ask.window)).write(&mut out);
+    }
+    out.push_str(if more { "],\"moreDataAvailable\":true" } else { "],\"moreDataAvailable\":false" });
+    if more && !world.flags.switches.leave_out_next_chunk_url {
+        let query = format!(
+            "fromDate={}&toDate={}&page={}&ignoreOwnApplicationId={}&ignoreOwnUserId={}",
+            escape(&from),
+            escape(&to),
+            ask.page + 1,
+            ask.own_application,
+            ask.own_user
+        );
+        out.push_str(",\"nextChunkUrl\":");
+        write_text(&chunk_url(world, &format!("/api/v1/{}/{tail}", role.name()), &query), &mut out);
+    }
+    out.push('}');
+    Ok(Answer::json(200, out))
 }
 
 #[cfg(test)]
@@ -166,7 +153,7 @@ mod tests {
 
     fn world(change: impl Fn(&mut Flags)) -> World {
         let mut flags = Flags::for_test();
-        flags.chunk_size = 3;
+        flags.switches.chunk_size = 3;
         flags.clock = clock::parse("2026-01-05T08:00:00Z");
         change(&mut flags);
         World::new(flags)
@@ -174,7 +161,9 @@ mod tests {
 
     fn ask(world: &mut World, query: &str) -> Result<Value, u16> {
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        outbounds(world, Role::Merchant, &query).map(|a| serde_json::from_str(&a.body).unwrap()).map_err(|f| f.status)
+        of(world, Role::Merchant, Kind::Outbounds, "outbounds/updates", None, &query)
+            .map(|a| serde_json::from_str(&a.body).unwrap())
+            .map_err(|f| f.status)
     }
 
     fn numbers(page: &Value) -> Vec<String> {
@@ -219,7 +208,7 @@ mod tests {
         }
         w.clock.advance(7_200_000);
         assert_eq!(numbers(&ask(&mut w, SPAN).unwrap()), ["N0", "N1", "N2"]);
-        w.set_status(0, "Acknowledged", crate::outbound::Actor::House);
+        w.set_status(0, "Acknowledged", crate::record::Actor::House);
         assert_eq!(numbers(&ask(&mut w, &format!("{SPAN}&page=2")).unwrap()), ["N4"], "N3 moved to page 1");
     }
 
@@ -228,7 +217,7 @@ mod tests {
         let mut w = world(|_| ());
         w.make("N".to_owned(), "Pending");
         w.clock.advance(3_600_000);
-        w.set_status(0, "Acknowledged", crate::outbound::Actor::House);
+        w.set_status(0, "Acknowledged", crate::record::Actor::House);
         assert!(
             numbers(&ask(&mut w, "toDate=2026-01-05T09:00:00.000Z").unwrap()).is_empty(),
             "it left the older window"
@@ -248,7 +237,7 @@ mod tests {
         let mut w = world(|_| ());
         let future = "toDate=2026-01-05T08:30:00Z";
         assert_eq!(ask(&mut w, future).unwrap_err(), 400);
-        assert!(ask(&mut world(|f| f.accept_future_to_date = true), future).is_ok());
+        assert!(ask(&mut world(|f| f.switches.accept_future_to_date = true), future).is_ok());
         assert_eq!(ask(&mut w, "toDate=2026-01-05T07:30:00+00:00").unwrap_err(), 400, "a plus that was not escaped");
         assert_eq!(ask(&mut w, "page=0").unwrap_err(), 400);
         assert_eq!(ask(&mut w, "fromDate=2026-01-05T07:30:00Z&toDate=2026-01-05T07:00:00Z").unwrap_err(), 400);
@@ -256,11 +245,58 @@ mod tests {
 
     #[test]
     fn late_commits() {
-        let mut w = world(|f| f.commit_lag_ms = 5_000);
+        let mut w = world(|f| f.switches.commit_lag_ms = 5_000);
         w.make("N".to_owned(), "Pending");
         w.clock.advance(1_000);
         assert!(numbers(&ask(&mut w, "").unwrap()).is_empty());
         w.clock.advance(5_000);
         assert_eq!(numbers(&ask(&mut w, "").unwrap()), ["N"]);
+    }
+
+    #[test]
+    fn frozen_windows_do_not_shift() {
+        let mut w = world(|f| f.switches.freeze_windows = true);
+        for n in 0..5 {
+            w.make(format!("N{n}"), "Pending");
+        }
+        w.clock.advance(7_200_000);
+        w.set_status(0, "Acknowledged", crate::record::Actor::House);
+        assert_eq!(numbers(&ask(&mut w, SPAN).unwrap()), ["N0", "N1", "N2"]);
+        let second = ask(&mut w, &format!("{SPAN}&page=2")).unwrap();
+        assert_eq!(numbers(&second), ["N3", "N4"]);
+        w.flags.switches.freeze_windows = false;
+        assert_eq!(numbers(&ask(&mut w, SPAN).unwrap()), ["N1", "N2", "N3"]);
+    }
+
+    #[test]
+    fn bounds_order_and_what_is_left_out() {
+        let mut w = world(|f| f.switches.ordered_chunks = true);
+        for n in 0..4 {
+            w.make(format!("N{n}"), "Pending");
+        }
+        let time = |w: &World, n: usize| w.clock.text(w.outbounds[n].record.updated()).replace('+', "%2B");
+        let span = format!("fromDate={}&toDate={}", time(&w, 0), time(&w, 2));
+        let in_order = |page: &Value| -> Vec<String> {
+            let rows = page["data"].as_array().unwrap();
+            rows.iter().map(|o| o["merchantOutboundNumber"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(in_order(&ask(&mut w, &span).unwrap()), ["N0", "N1"]);
+        w.flags.switches.exclusive_from = true;
+        assert_eq!(in_order(&ask(&mut w, &span).unwrap()), ["N1"]);
+        w.flags.switches.inclusive_bounds = true;
+        assert_eq!(in_order(&ask(&mut w, &span).unwrap()), ["N1", "N2"]);
+        w.outbounds[2].record.hidden = Some(crate::record::Hidden::Reads(1));
+        assert_eq!(in_order(&ask(&mut w, &span).unwrap()), ["N1"], "hidden once");
+        assert_eq!(in_order(&ask(&mut w, &span).unwrap()), ["N1", "N2"]);
+        w.clock.advance(60_000);
+        w.delete(1);
+        assert_eq!(ask(&mut w, "").unwrap()["data"].as_array().unwrap().len(), 3);
+        w.flags.switches.tombstones = Tombstones::Absent;
+        w.flags.switches.chunk_size = 2;
+        w.flags.switches.leave_out_next_chunk_url = true;
+        let page = ask(&mut w, "").unwrap();
+        assert_eq!(in_order(&page), ["N0", "N2"]);
+        assert!(page["moreDataAvailable"] == true && page.get("nextChunkUrl").is_none());
+        assert_eq!(in_order(&ask(&mut w, "page=2").unwrap()), ["N3"]);
     }
 }

@@ -3,28 +3,10 @@
 use std::net::SocketAddr;
 
 use chrono::{DateTime, Utc};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::faults::Plan;
 use crate::switches::Switches;
-
-/// How the third member of an error is spelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MetadataSpelling {
-    #[value(name = "errorMetaData")]
-    Schema,
-    #[value(name = "errorMetadata")]
-    Examples,
-}
-
-impl MetadataSpelling {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            MetadataSpelling::Schema => "errorMetaData",
-            MetadataSpelling::Examples => "errorMetadata",
-        }
-    }
-}
 
 const CONTROL_HELP: &str = "\
 Control API (JSON, no authorization; {id} is an outboundId or a merchantOutboundNumber):
@@ -71,9 +53,9 @@ pub(crate) struct Flags {
     /// Some outbounds are locked for a step or shipped in two parts
     #[arg(long)]
     pub(crate) variety: bool,
-    /// Objects per chunk of a change feed
-    #[arg(long, default_value_t = 50, value_parser = chunk)]
-    pub(crate) chunk_size: usize,
+    /// So many inbounds and returns are there at start, and each that ends is followed by a new one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) own_objects: usize,
     /// OAuth client id
     #[arg(long, default_value = "demo-client")]
     pub(crate) client_id: String,
@@ -92,21 +74,6 @@ pub(crate) struct Flags {
     /// Scheme and host that nextChunkUrl names
     #[arg(long, default_value = "https://ffn2.api.jtl-software.com")]
     pub(crate) next_chunk_host: String,
-    /// Take a toDate later than the server's clock instead of answering 400
-    #[arg(long)]
-    pub(crate) accept_future_to_date: bool,
-    /// toDate belongs to the window
-    #[arg(long)]
-    pub(crate) inclusive_bounds: bool,
-    /// Changes show up in the feeds so many milliseconds after their time stamp
-    #[arg(long, default_value_t = 0)]
-    pub(crate) commit_lag_ms: u32,
-    /// Write date-times with seven decimals
-    #[arg(long)]
-    pub(crate) seven_decimals: bool,
-    /// Spelling of the third member of an error
-    #[arg(long, value_enum, default_value = "errorMetaData")]
-    pub(crate) error_metadata_spelling: MetadataSpelling,
     /// Simulated time at start; default: the real time
     #[arg(long)]
     pub(crate) clock: Option<DateTime<Utc>>,
@@ -120,10 +87,6 @@ pub(crate) struct Flags {
 fn speed(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "a number is needed".to_owned())?;
     if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("0 or more is needed".to_owned()) }
-}
-
-fn chunk(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| (1..=10_000).contains(n)).ok_or_else(|| "1 to 10000 is needed".to_owned())
 }
 
 fn user_id(text: &str) -> Result<String, String> {

@@ -11,57 +11,59 @@ use crate::flags::Flags;
 use crate::server::{self, Shared};
 use crate::world::World;
 
-struct Server {
-    base: String,
-    http: reqwest::Client,
+pub(crate) struct Server {
+    pub(crate) base: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) shared: Shared,
 }
 
-struct Got {
-    status: u16,
-    headers: http::HeaderMap,
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
     /// `None` if the connection ended before the body did.
-    body: Option<String>,
+    pub(crate) body: Option<String>,
 }
 
 impl Got {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.body.as_deref().unwrap()).unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
 }
 
 impl Server {
-    async fn start(flags: &[&str]) -> Self {
+    pub(crate) async fn start(flags: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let always = ["ffn-simulator", "--seed", "7", "--speed", "0"];
+        let idle: &[&str] = if flags.contains(&"--speed") { &[] } else { &["--speed", "0"] };
+        let always = [&["ffn-simulator", "--seed", "7"], idle].concat();
         let shared = Shared::new(World::new(Flags::try_parse_from(always.iter().chain(flags)).unwrap()));
-        tokio::spawn(server::serve(Cuttable(listener), shared, std::future::pending()));
+        tokio::spawn(server::serve(Cuttable(listener), shared.clone(), std::future::pending()));
         let redirect = reqwest::redirect::Policy::none();
-        Server { base, http: reqwest::Client::builder().redirect(redirect).build().unwrap() }
+        Server { base, http: reqwest::Client::builder().redirect(redirect).build().unwrap(), shared }
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Option<Got> {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Option<Got> {
         let answer = request.send().await.ok()?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Some(Got { status, headers, body: answer.text().await.ok() })
     }
 
-    async fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Value {
         let request = self.http.request(method.parse().unwrap(), format!("{}/_simulator/{path}", self.base));
         let got = self.send(request.body(body.to_string())).await.unwrap();
         assert_eq!(got.status, 200, "{path}: {:?}", got.body);
         got.json()
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         self.control("POST", path, &body).await
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.control("GET", path, &Value::Null).await
     }
 
@@ -74,11 +76,11 @@ impl Server {
     }
 
     /// `None` if there is no answer.
-    async fn refresh(&self, token: &str) -> Option<Got> {
+    pub(crate) async fn refresh(&self, token: &str) -> Option<Got> {
         self.send(self.refreshing(token)).await
     }
 
-    async fn api(&self, token: &str, path: &str) -> Got {
+    pub(crate) async fn api(&self, token: &str, path: &str) -> Got {
         self.send(self.http.get(format!("{}/api/v1/{path}", self.base)).bearer_auth(token)).await.unwrap()
     }
 

@@ -4,6 +4,8 @@ use crate::answer::{Answer, Fail, Outcome};
 use crate::catalog::Role;
 use crate::filter::{self, Fields, Filter, SortKey};
 use crate::json::{Json, int, obj};
+use crate::switches::ListShape;
+use crate::things::Kind;
 use crate::world::World;
 
 const OUTBOUNDS: Fields = Fields {
@@ -44,6 +46,78 @@ const OUTBOUNDS: Fields = Fields {
     lists: &["items", "attributes"],
 };
 
+const INBOUNDS: Fields = Fields {
+    plain: &[
+        "inboundId",
+        "status",
+        "merchantInboundNumber",
+        "warehouseId",
+        "purchaseOrderNumber",
+        "externalInboundNumber",
+        "attributes/key",
+        "attributes/value",
+        "items/inboundItemId",
+        "items/jfsku",
+        "items/quantity",
+        "items/supplierSku",
+        "fulfillerId",
+        "merchantId",
+    ],
+    lists: &["items", "attributes"],
+};
+
+const RETURNS: Fields = Fields {
+    plain: &[
+        "returnId",
+        "state",
+        "warehouseId",
+        "merchantReturnNumber",
+        "fulfillerReturnNumber",
+        "customerAddress/lastname",
+        "customerAddress/company",
+        "customerAddress/city",
+        "customerAddress/email",
+        "items/returnItemId",
+        "items/jfsku",
+        "items/merchantSku",
+        "items/name",
+        "items/outboundId",
+        "items/condition",
+        "fulfillerId",
+        "merchantId",
+    ],
+    lists: &["items"],
+};
+
+const STOCK_CHANGES: Fields = Fields {
+    plain: &[
+        "fulfillerStockChangeId",
+        "fulfillerTimestamp",
+        "stockLevel",
+        "stockLevelReserved",
+        "stockLevelBlocked",
+        "stockLevelAnnounced",
+        "quantity",
+        "quantityReserved",
+        "quantityBlocked",
+        "quantityAnnounced",
+        "changeType",
+        "current",
+        "stockChangeId/warehouseId",
+        "stockChangeId/jfsku",
+        "inboundItem/inboundId",
+        "inboundItem/merchantInboundNumber",
+        "outboundItem/outboundId",
+        "outboundItem/merchantOutboundNumber",
+        "outboundShippingNotificationItem/outboundShippingNotificationId",
+    ],
+    lists: &[],
+};
+
+const AUTHORIZATIONS: Fields = Fields { plain: &["merchantId", "warehouses/warehouseId"], lists: &["warehouses"] };
+
+const NONE: Fields = Fields { plain: &[], lists: &[] };
+
 const PRODUCTS: Fields = Fields {
     plain: &[
         "jfsku",
@@ -56,6 +130,8 @@ const PRODUCTS: Fields = Fields {
         "identifier/isbn",
         "identifier/upc",
         "identifier/asin",
+        "identifier/mpn/manufacturer",
+        "identifier/mpn/partNumber",
         "specifications/unNumber",
         "specifications/hazardIdentifier",
         "specifications/taric",
@@ -83,13 +159,20 @@ const STOCKS: Fields = Fields {
         "stockLevelReserved",
         "stockLevelBlocked",
         "stockReservedDetails/outboundId",
+        "stockAnnouncedDetails/inboundId",
         "warehouses/warehouseId",
         "warehouses/stockLevel",
+        "warehouses/stockLevelAnnounced",
         "warehouses/stockLevelReserved",
+        "warehouses/stockLevelBlocked",
         "warehouses/fulfillerId",
         "fulfiller/fulfillerId",
+        "fulfiller/stockLevel",
+        "fulfiller/stockLevelAnnounced",
+        "fulfiller/stockLevelReserved",
+        "fulfiller/stockLevelBlocked",
     ],
-    lists: &["stockReservedDetails", "warehouses", "fulfiller"],
+    lists: &["stockReservedDetails", "stockAnnouncedDetails", "warehouses", "fulfiller"],
 };
 
 const STOCKS_OF: Fields = Fields {
@@ -100,9 +183,10 @@ const STOCKS_OF: Fields = Fields {
         "stockLevelReserved",
         "stockLevelBlocked",
         "stockReservedDetails/outboundId",
+        "stockAnnouncedDetails/inboundId",
         "fulfillerId",
     ],
-    lists: &["stockReservedDetails"],
+    lists: &["stockReservedDetails", "stockAnnouncedDetails"],
 };
 
 const WAREHOUSES: Fields = Fields {
@@ -134,15 +218,26 @@ const METHODS: Fields = Fields {
 const PARTNERS: Fields =
     Fields { plain: &["userId", "address/lastname", "address/company", "address/city", "address/email"], lists: &[] };
 
-/// Which resource a list shows.
+/// Which list of stocks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Rows {
-    Products,
-    Stocks,
-    StocksOf,
-    Warehouses,
-    Methods,
-    Partners,
+pub(crate) enum Stocks {
+    All,
+    InWarehouse,
+}
+
+const fn fields(kind: Kind) -> Fields {
+    match kind {
+        Kind::Outbounds => OUTBOUNDS,
+        Kind::Inbounds => INBOUNDS,
+        Kind::Returns => RETURNS,
+        Kind::Products => PRODUCTS,
+        Kind::StockChanges => STOCK_CHANGES,
+        Kind::Warehouses => WAREHOUSES,
+        Kind::Methods => METHODS,
+        Kind::Fulfillers | Kind::Merchants => PARTNERS,
+        Kind::Authorizations => AUTHORIZATIONS,
+        Kind::Notifications | Kind::InboundNotifications | Kind::ReturnChanges => NONE,
+    }
 }
 
 #[derive(Debug)]
@@ -157,9 +252,8 @@ struct Ask {
 }
 
 const DEFAULT_TOP: usize = 50;
-const MOST: usize = 500;
 
-fn read(query: &[(String, String)], fields: Fields) -> Outcome<Ask> {
+fn read(world: &World, query: &[(String, String)], fields: Fields) -> Outcome<Ask> {
     let get = |name: &str| query.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
     let number = |name: &'static str, default: usize| match get(name) {
         None => Ok(default),
@@ -170,8 +264,9 @@ fn read(query: &[(String, String)], fields: Fields) -> Outcome<Ask> {
     };
     let filter = get("$filter").map(|text| filter::parse(text, fields)).transpose();
     let order = get("$orderBy").map(|text| filter::parse_order(text, fields)).transpose();
+    let most = usize::try_from(world.flags.switches.top_cap).unwrap_or(usize::MAX).max(1);
     Ok(Ask {
-        top: number("$top", DEFAULT_TOP)?.clamp(1, MOST),
+        top: number("$top", DEFAULT_TOP)?.clamp(1, most),
         skip: number("$skip", 0)?,
         filter: filter.map_err(|problem| Fail::model("$filter", problem))?,
         order: order.map_err(|problem| Fail::model("$orderBy", problem))?.unwrap_or_default(),
@@ -180,7 +275,11 @@ fn read(query: &[(String, String)], fields: Fields) -> Outcome<Ask> {
     })
 }
 
-fn page(ask: &Ask, items: Vec<Json>, total: usize) -> Answer {
+fn page(world: &World, ask: &Ask, items: Vec<Json>, total: usize) -> Answer {
+    let switches = &world.flags.switches;
+    if switches.list_shape == ListShape::Array {
+        return Answer::json(200, Json::Arr(items).to_string());
+    }
     let encode =
         |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let link = |skip: usize| {
@@ -196,11 +295,14 @@ fn page(ask: &Ask, items: Vec<Json>, total: usize) -> Answer {
     let next = (ask.skip.saturating_add(items.len()) < total && !items.is_empty()).then(|| link(ask.skip + ask.top));
     let previous = (ask.skip > 0).then(|| link(ask.skip.saturating_sub(ask.top)));
     let count = items.len();
+    let page = obj([("total", int(total)), ("limit", int(ask.top)), ("offset", int(ask.skip))]);
+    let links = obj([("previous", previous.into()), ("next", next.clone().into())]);
+    let with_links = !switches.leave_out_links;
     let body = obj([
         ("items", items.into()),
-        ("_page", obj([("total", int(total)), ("limit", int(ask.top)), ("offset", int(ask.skip))])),
-        ("_links", obj([("previous", previous.into()), ("next", next.clone().into())])),
-        ("nextPageLink", next.into()),
+        ("_page", (!switches.leave_out_page).then_some(page).into()),
+        ("_links", with_links.then_some(links).into()),
+        ("nextPageLink", next.filter(|_| with_links).into()),
         ("count", int(count)),
     ]);
     Answer::json(200, body.to_string())
@@ -213,27 +315,32 @@ fn mixed(seed: u64, n: usize) -> u64 {
     (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
-/// `GET …/outbounds`.
-pub(crate) fn outbounds(world: &World, role: Role, query: &[(String, String)]) -> Outcome {
-    let ask = read(query, OUTBOUNDS)?;
-    let row =
-        |n: usize| world.outbounds.get(n).map_or(Json::Null, |o| o.json(role, world.partner(role), None, &world.clock));
+/// The list of a kind. `among` limits it to some objects.
+pub(crate) fn of(
+    world: &World,
+    role: Role,
+    kind: Kind,
+    query: &[(String, String)],
+    among: impl Fn(usize) -> bool,
+) -> Outcome {
+    let ask = read(world, query, fields(kind))?;
+    let row = |n: usize| world.show(kind, n, role, None);
     let filter = ask.filter.as_ref();
-    let untouched = |name: &str| !world.outbounds.iter().any(|o| o.overlay.iter().any(|(n, _)| n == name));
-    let number =
-        filter.and_then(|f| f.pinned("merchantOutboundNumber")).filter(|_| untouched("merchantOutboundNumber"));
-    let id = filter.and_then(|f| f.pinned("outboundId")).filter(|_| untouched("outboundId"));
-    let mut keys: Vec<usize> = match (number, id) {
-        (Some(number), _) => world.numbered(number).collect(),
-        (None, Some(id)) => world.by_id(id).into_iter().collect(),
-        (None, None) => world.outbounds.iter().enumerate().filter(|(_, o)| !o.deleted).map(|(n, _)| n).collect(),
+    let (shelf, spec) = (world.shelf(kind), kind.spec());
+    let pinned = |name: &str| filter.filter(|_| !world.overlaid && !name.is_empty()).and_then(|f| f.pinned(name));
+    let there = |n: &usize| shelf.record(*n).is_some_and(|r| !r.deleted) && world.is_shown(kind, *n, role) && among(*n);
+    let mut keys: Vec<usize> = match (pinned(spec.number), pinned(spec.id)) {
+        (Some(number), _) => shelf.with_number(number),
+        (None, Some(id)) => shelf.live(id).into_iter().collect(),
+        (None, None) => (0..shelf.count()).collect(),
     };
+    keys.retain(there);
     if let Some(filter) = filter {
         keys.retain(|n| filter.fits(&row(*n)));
     }
     match ask.order.as_slice() {
         [] => keys.sort_by_key(|n| mixed(world.seed, *n)),
-        // Outbounds are kept in the order of their creation.
+        // Objects are kept in the order of their creation.
         [SortKey { field, descending }] if field == "modificationInfo/createdAt" => {
             if *descending {
                 keys.reverse();
@@ -246,27 +353,23 @@ pub(crate) fn outbounds(world: &World, role: Role, query: &[(String, String)]) -
         }
     }
     let items: Vec<Json> = keys.iter().skip(ask.skip).take(ask.top).map(|n| row(*n)).collect();
-    Ok(page(&ask, items, keys.len()))
+    Ok(page(world, &ask, items, keys.len()))
 }
 
-/// The list of a resource that fits into memory twice.
-pub(crate) fn fixed(mut rows: Vec<Json>, kind: Rows, query: &[(String, String)]) -> Outcome {
+/// A list of stocks.
+pub(crate) fn stocks(world: &World, mut rows: Vec<Json>, kind: Stocks, query: &[(String, String)]) -> Outcome {
     let fields = match kind {
-        Rows::Products => PRODUCTS,
-        Rows::Stocks => STOCKS,
-        Rows::StocksOf => STOCKS_OF,
-        Rows::Warehouses => WAREHOUSES,
-        Rows::Methods => METHODS,
-        Rows::Partners => PARTNERS,
+        Stocks::All => STOCKS,
+        Stocks::InWarehouse => STOCKS_OF,
     };
-    let ask = read(query, fields)?;
+    let ask = read(world, query, fields)?;
     if let Some(filter) = &ask.filter {
         rows.retain(|row| filter.fits(row));
     }
     rows.sort_by(|a, b| filter::order(a, b, &ask.order));
     let total = rows.len();
     let items = rows.into_iter().skip(ask.skip).take(ask.top).collect();
-    Ok(page(&ask, items, total))
+    Ok(page(world, &ask, items, total))
 }
 
 #[cfg(test)]
@@ -277,7 +380,9 @@ mod tests {
 
     fn ask(world: &World, query: &[(&str, &str)]) -> Result<Value, u16> {
         let query: Vec<(String, String)> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        outbounds(world, Role::Merchant, &query).map(|a| serde_json::from_str(&a.body).unwrap()).map_err(|f| f.status)
+        of(world, Role::Merchant, Kind::Outbounds, &query, |_| true)
+            .map(|a| serde_json::from_str(&a.body).unwrap())
+            .map_err(|f| f.status)
     }
 
     fn world() -> World {

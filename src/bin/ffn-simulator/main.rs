@@ -16,23 +16,34 @@ mod clock;
 mod connection;
 mod control;
 mod decimal;
+mod drive;
 mod faults;
 mod feed;
+#[cfg(test)]
+mod feed_tests;
 mod filter;
 mod flags;
 #[cfg(test)]
 mod http_tests;
+mod inbound;
 mod journal;
 mod json;
+mod ledger;
 mod list;
 mod oauth;
 mod outbound;
+mod places;
+mod product;
+mod record;
 mod refreshes;
+mod returns;
 mod schema;
 mod server;
 mod switches;
+mod things;
 mod warehouse;
 mod world;
+mod writes;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -4,84 +4,8 @@
 use crate::catalog::Role;
 use crate::clock::Clock;
 use crate::decimal::Decimal;
-use crate::json::{Json, int, obj, overlay};
-
-/// Who made a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Actor {
-    Merchant,
-    Fulfiller,
-    /// The simulated warehouse or the control API: the fulfiller's account, another application.
-    House,
-}
-
-impl Actor {
-    pub(crate) const fn of(role: Role) -> Self {
-        match role {
-            Role::Merchant => Actor::Merchant,
-            Role::Fulfiller => Actor::Fulfiller,
-        }
-    }
-
-    fn is_user(self, role: Role) -> bool {
-        (self == Actor::Merchant) == (role == Role::Merchant)
-    }
-
-    fn is_application(self) -> bool {
-        self != Actor::House
-    }
-}
-
-/// A span of time of a change feed, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
-    pub(crate) from: i64,
-    pub(crate) to: i64,
-    pub(crate) inclusive: bool,
-}
-
-const NANOS: i64 = 1_000_000;
-
-impl Window {
-    pub(crate) fn contains(&self, ms: i64) -> bool {
-        let at = ms.saturating_mul(NANOS);
-        at >= self.from && (at < self.to || (self.inclusive && at == self.to))
-    }
-
-    /// The same span as a range of whole milliseconds; `None` if it is empty.
-    pub(crate) fn range(&self) -> Option<std::ops::Range<i64>> {
-        let ceiling = |ns: i64| ns.div_euclid(NANOS) + i64::from(ns.rem_euclid(NANOS) != 0);
-        let from = ceiling(self.from);
-        let to = if self.inclusive { self.to.div_euclid(NANOS) + 1 } else { ceiling(self.to) };
-        (from < to).then_some(from..to)
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Change {
-    pub(crate) at: i64,
-    pub(crate) state: &'static str,
-    pub(crate) by: Actor,
-}
-
-/// `modificationInfo` of an object; inside a feed with the changes of the window.
-pub(crate) fn modified(changes: &[Change], window: Option<&Window>, clock: &Clock) -> Json {
-    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Json::Null };
-    let one = |c: &Change| obj([("createdAt", clock.text(c.at).into()), ("state", c.state.into())]);
-    let inside = window.map(|w| changes.iter().filter(|c| w.contains(c.at)).map(one).collect::<Vec<_>>());
-    obj([
-        ("createdAt", clock.text(first.at).into()),
-        ("updatedAt", clock.text(last.at).into()),
-        ("state", last.state.into()),
-        ("changesInRange", inside.into()),
-    ])
-}
-
-/// Whether every change of the window was the caller's own, in the sense of the two flags of a feed.
-pub(crate) fn all_own(changes: &[Change], window: &Window, role: Role, application: bool, user: bool) -> bool {
-    let own = |c: &Change| (application && c.by.is_application()) || (user && c.by.is_user(role));
-    (application || user) && changes.iter().filter(|c| window.contains(c.at)).all(own)
-}
+use crate::json::{Json, int, obj};
+use crate::record::{Entity, Record, Window, modified};
 
 /// A line of an order.
 #[derive(Clone, Debug)]
@@ -141,30 +65,28 @@ pub(crate) struct Outbound {
     pub(crate) members: Json,
     pub(crate) lines: Vec<Line>,
     pub(crate) cancel: Option<(String, Option<String>)>,
-    pub(crate) changes: Vec<Change>,
-    /// Every status that was reached, and when.
-    pub(crate) history: Vec<(String, i64)>,
     pub(crate) notifications: Vec<usize>,
-    pub(crate) overlay: Vec<(String, Option<String>)>,
-    pub(crate) deleted: bool,
+    pub(crate) record: Record,
+}
+
+impl Entity for Outbound {
+    fn record(&self) -> &Record {
+        &self.record
+    }
+
+    fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
 }
 
 impl Outbound {
-    pub(crate) fn updated(&self) -> i64 {
-        self.changes.last().map_or(0, |c| c.at)
-    }
-
-    pub(crate) fn created(&self) -> i64 {
-        self.changes.first().map_or(0, |c| c.at)
-    }
-
     pub(crate) fn is_canceled(&self) -> bool {
         self.status == "Canceled"
     }
 
     /// Whether nothing is reserved for it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.deleted || matches!(self.status.as_str(), "Shipped" | "Canceled" | "PartiallyCanceled")
+        self.record.deleted || matches!(self.status.as_str(), "Shipped" | "Canceled" | "PartiallyCanceled")
     }
 
     /// The object as one side sees it.
@@ -193,9 +115,9 @@ impl Outbound {
         }
         row.set("items", self.lines.iter().map(Line::json).collect::<Vec<_>>().into());
         row.set("attachments", Json::Arr(Vec::new()));
-        row.set("modificationInfo", modified(&self.changes, window, clock));
+        row.set("modificationInfo", modified(&self.record.changes, window, clock));
         let mut stamps = obj([]);
-        for (status, at) in &self.history {
+        for (status, at) in &self.record.history {
             let mut name = status.clone();
             if let Some(first) = name.get_mut(0..1) {
                 first.make_ascii_lowercase();
@@ -206,7 +128,6 @@ impl Outbound {
             }
         }
         row.set("statusTimestamp", stamps);
-        overlay(&mut row, &self.overlay);
         row
     }
 }
@@ -222,8 +143,17 @@ pub(crate) struct Notification {
     pub(crate) packages: Json,
     pub(crate) note: Option<String>,
     pub(crate) status: String,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) overlay: Vec<(String, Option<String>)>,
+    pub(crate) record: Record,
+}
+
+impl Entity for Notification {
+    fn record(&self) -> &Record {
+        &self.record
+    }
+
+    fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
 }
 
 impl Notification {
@@ -232,7 +162,7 @@ impl Notification {
             Role::Merchant => (partner.into(), Json::Null, self.outbound_number.as_str().into()),
             Role::Fulfiller => (Json::Null, partner.into(), Json::Null),
         };
-        let mut row = obj([
+        obj([
             ("outboundId", self.outbound_id.as_str().into()),
             ("fulfillerId", fulfiller),
             ("merchantId", merchant),
@@ -243,10 +173,8 @@ impl Notification {
             ("packages", self.packages.clone()),
             ("outboundStatus", self.status.as_str().into()),
             ("note", self.note.as_deref().into()),
-            ("modificationInfo", modified(&self.changes, window, clock)),
-        ]);
-        overlay(&mut row, &self.overlay);
-        row
+            ("modificationInfo", modified(&self.record.changes, window, clock)),
+        ])
     }
 }
 
@@ -281,47 +209,6 @@ pub(crate) fn may_edit(status: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
-
-    fn window(from: &str, to: &str, inclusive: bool) -> Window {
-        let ns = |text| clock::parse(text).unwrap().timestamp_nanos_opt().unwrap();
-        Window { from: ns(from), to: ns(to), inclusive }
-    }
-
-    fn ms(text: &str) -> i64 {
-        clock::parse(text).unwrap().timestamp_millis()
-    }
-
-    #[test]
-    fn from_belongs_to_the_window_and_to_does_not() {
-        let (a, b) = ("2026-01-05T08:00:00.000Z", "2026-01-05T08:00:01.000Z");
-        for (inclusive, end) in [(false, false), (true, true)] {
-            let w = window(a, b, inclusive);
-            assert!(w.contains(ms(a)));
-            assert!(!w.contains(ms(a) - 1));
-            assert_eq!(w.contains(ms(b)), end);
-            assert!(w.contains(ms(b) - 1));
-            let range = w.range().unwrap();
-            for at in [ms(a) - 1, ms(a), ms(b) - 1, ms(b), ms(b) + 1] {
-                assert_eq!(range.contains(&at), w.contains(at));
-            }
-        }
-    }
-
-    #[test]
-    fn bounds_between_two_milliseconds() {
-        for inclusive in [false, true] {
-            let w = window("2026-01-05T08:00:00.0000001Z", "2026-01-05T08:00:00.0020001Z", inclusive);
-            let base = ms("2026-01-05T08:00:00Z");
-            let range = w.range().unwrap();
-            for at in base..base + 4 {
-                assert_eq!(range.contains(&at), w.contains(at), "{at}");
-            }
-            assert!(!w.contains(base) && w.contains(base + 2) && !w.contains(base + 3));
-        }
-        assert!(window("2026-01-05T08:00:00Z", "2026-01-05T08:00:00Z", false).range().is_none());
-        assert!(window("2026-01-05T08:00:00Z", "2026-01-05T08:00:00Z", true).range().is_some());
-    }
 
     #[test]
     fn the_transition_table() {
@@ -347,19 +234,5 @@ mod tests {
                 assert!(!may_change(Role::Merchant, from, to) && !may_change(Role::Fulfiller, from, to));
             }
         }
-    }
-
-    #[test]
-    fn own_changes() {
-        let w = window("2026-01-05T08:00:00Z", "2026-01-05T09:00:00Z", false);
-        let at = ms("2026-01-05T08:30:00Z");
-        let change = |by| Change { at, state: "New", by };
-        let mine = [change(Actor::Merchant)];
-        let both = [change(Actor::Merchant), change(Actor::House)];
-        assert!(!all_own(&mine, &w, Role::Merchant, false, false));
-        assert!(all_own(&mine, &w, Role::Merchant, true, false));
-        assert!(all_own(&mine, &w, Role::Merchant, false, true));
-        assert!(!all_own(&mine, &w, Role::Fulfiller, false, true));
-        assert!(!all_own(&both, &w, Role::Merchant, true, true));
     }
 }

@@ -260,6 +260,289 @@ pub(crate) const CREATE_NOTIFICATION: &[Field] = &[
     may("note", LONG),
 ];
 
+const INBOUND_LINE: Kind = Kind::Object(&[
+    may("merchantSku", SHORT),
+    must("inboundItemId", Kind::Text(1, 255)),
+    may("jfsku", Kind::Text(11, 11)),
+    must("quantity", Kind::Number),
+    may("supplierSku", SHORT),
+    may("supplierProductName", SHORT),
+    may("note", LONG),
+]);
+
+/// Body of a new inbound.
+pub(crate) const CREATE_INBOUND: &[Field] = &[
+    may("inboundId", Kind::Text(7, 16)),
+    must("items", Kind::List(1, &INBOUND_LINE)),
+    must("merchantInboundNumber", Kind::Line(1, 255)),
+    must("warehouseId", Kind::Text(14, 255)),
+    may("note", LONG),
+    may("purchaseOrderNumber", SHORT),
+    may("externalInboundNumber", SHORT),
+    may("attributes", Kind::List(0, &ATTRIBUTE)),
+    may(
+        "supplier",
+        Kind::Object(&[may("merchantSupplierName", SHORT), must("merchantSupplierNumber", Kind::Line(1, 255))]),
+    ),
+];
+
+/// Body of a change of an inbound.
+pub(crate) const UPDATE_INBOUND: &[Field] = &[
+    may("items", Kind::List(1, &INBOUND_LINE)),
+    may("note", LONG),
+    may("purchaseOrderNumber", SHORT),
+    may("externalInboundNumber", SHORT),
+    may("attributes", Kind::List(0, &ATTRIBUTE)),
+];
+
+const INBOUND_NOTIFICATION_LINES: Kind = Kind::List(
+    0,
+    &Kind::Object(&[
+        may("jfsku", Kind::Text(11, 11)),
+        must("quantity", Kind::Number),
+        may("merchantSku", SHORT),
+        may("note", LONG),
+        may("packageId", Kind::Whole(0, 2_147_483_647)),
+        may("bestBefore", BEST_BEFORE),
+        may("batch", SHORT),
+        may("serialnumbers", Kind::List(0, &SHORT)),
+    ]),
+);
+
+const INBOUND_PACKAGES: Kind = Kind::List(
+    0,
+    &Kind::Object(&[
+        may("estimatedDeliveryDate", Kind::When),
+        may("freightOption", Kind::Choice(&["Parcel", "LessThanTruckload", "FullTruckload", "Other"])),
+        may("trackingUrl", SHORT),
+        may("carrierCode", SHORT),
+        may("carrierName", SHORT),
+        may(
+            "identifier",
+            Kind::List(
+                0,
+                &Kind::Object(&[
+                    must("value", SHORT),
+                    must("identifierType", Kind::Choice(&["TrackingId", "AmazonShipmentId", "Other"])),
+                    may("name", SHORT),
+                ]),
+            ),
+        ),
+        may("shipmentCount", Kind::Whole(0, 2_147_483_647)),
+        must("shippingDate", Kind::When),
+        may("note", LONG),
+        may("dimensions", Kind::Any),
+        may("weight", Kind::Number),
+    ]),
+);
+
+/// Body of a new shipping notification of an inbound.
+pub(crate) const CREATE_INBOUND_NOTIFICATION: &[Field] = &[
+    may("inboundShippingNotificationId", Kind::Text(7, 16)),
+    may("items", INBOUND_NOTIFICATION_LINES),
+    may("packages", INBOUND_PACKAGES),
+    must("merchantShippingNotificationNumber", Kind::Text(1, 255)),
+    may("note", LONG),
+];
+
+/// Body of a change of a shipping notification of an inbound.
+pub(crate) const UPDATE_INBOUND_NOTIFICATION: &[Field] =
+    &[may("items", INBOUND_NOTIFICATION_LINES), may("packages", INBOUND_PACKAGES), may("note", LONG)];
+
+const GOODS: Kind = Kind::Object(&[
+    must("jfsku", Kind::Text(11, 11)),
+    must("warehouseId", Kind::Text(14, 255)),
+    may("quantityBlocked", Kind::Number),
+    may("quantity", Kind::Number),
+    may("note", LONG),
+    may("batch", SHORT),
+    may("bestBefore", BEST_BEFORE),
+    must("fulfillerTimestamp", Kind::When),
+    may("fulfillerStockChangeId", SHORT),
+]);
+
+/// Body of goods that arrive for an inbound: one item in a list.
+pub(crate) const INCOMING_GOODS: &[Field] = &[must("items", Kind::List(1, &GOODS))];
+
+/// Body of goods that arrive for an item of a return.
+pub(crate) const INCOMING_RETURN: &[Field] = &[
+    must("warehouseId", SHORT),
+    may("quantityBlocked", Kind::Number),
+    may("quantity", Kind::Number),
+    may("note", LONG),
+    may("batch", SHORT),
+    may("bestBefore", BEST_BEFORE),
+    must("fulfillerTimestamp", Kind::When),
+    may("fulfillerStockChangeId", SHORT),
+];
+
+/// Body of an adjustment of the stock.
+pub(crate) const ADJUSTMENT: &[Field] = &[
+    may("fulfillerStockChangeId", SHORT),
+    must("jfsku", Kind::Text(11, 11)),
+    must("warehouseId", Kind::Text(14, 255)),
+    may("quantity", Kind::Number),
+    may("quantityBlocked", Kind::Number),
+    may("batch", SHORT),
+    may("bestBefore", BEST_BEFORE),
+    may("note", LONG),
+    must("fulfillerTimestamp", Kind::When),
+];
+
+const REASONS: Kind = Kind::Choice(&[
+    "NoReason",
+    "OrderedByMistake",
+    "FoundCheaperPrice",
+    "InsufficientPerformanceOrQuality",
+    "IncompatibleOrNotAppropriateForIntendedUse",
+    "ShippingPackagingIntactItemDamaged",
+    "ArrivedTooLate",
+    "PartsAccessoriesMissing",
+    "ShippingPackageAndItemDamaged",
+    "WrongItemSent",
+    "DefectiveDoesNotWorkPerfectly",
+    "ExcessDelivery",
+    "DoNotLikeAnymore",
+    "UnauthorisedPurchase",
+    "DoesNotMatchDescriptionOnWebsite",
+    "RecipientCouldNotBeDetermined",
+    "PickUpTimeExpired",
+]);
+
+const RETURN_LINE: &[Field] = &[
+    may("returnItemId", SHORT),
+    may("jfsku", Kind::Text(11, 11)),
+    may("merchantSku", SHORT),
+    may("outboundId", SHORT),
+    may("outboundItemId", SHORT),
+    must("quantity", Kind::Number),
+    may("reason", REASONS),
+    may("reasonNote", LONG),
+];
+
+/// Body of the merchant's new return.
+pub(crate) const MERCHANT_RETURN: &[Field] = &[
+    may("returnId", SHORT),
+    must("warehouseId", SHORT),
+    may("internalNote", LONG),
+    may("externalNote", LONG),
+    must("merchantReturnNumber", Kind::Text(1, 255)),
+    must("customerAddress", ADDRESS),
+    must("items", Kind::List(1, &Kind::Object(RETURN_LINE))),
+    may("contact", SHORT),
+];
+
+/// Body of the fulfiller's new return.
+pub(crate) const FULFILLER_RETURN: &[Field] = &[
+    may("returnId", SHORT),
+    must("merchantId", SHORT),
+    must("warehouseId", SHORT),
+    may("internalNote", LONG),
+    may("externalNote", LONG),
+    must("fulfillerReturnNumber", Kind::Text(1, 255)),
+    must("customerAddress", ADDRESS),
+    must("items", Kind::List(1, &Kind::Object(RETURN_LINE))),
+    may("contact", SHORT),
+];
+
+/// Body of a change of a return.
+pub(crate) const UPDATE_RETURN: &[Field] = &[
+    may("warehouseId", SHORT),
+    may("merchantReturnNumber", SHORT),
+    may("fulfillerReturnNumber", SHORT),
+    may("internalNote", LONG),
+    may("externalNote", LONG),
+    may("customerAddress", ADDRESS_CHANGE),
+    may("contact", SHORT),
+];
+
+/// Body of a new item of a return.
+pub(crate) const CREATE_RETURN_ITEM: &[Field] = RETURN_LINE;
+
+/// Body of a part of an item of a return.
+pub(crate) const SPLIT_RETURN_ITEM: &[Field] = &[must("quantity", Kind::Number), may("returnItemId", SHORT)];
+
+const CONDITIONS: Kind = Kind::Choice(&["Unknown", "Default", "Refurbished", "Used", "Damaged"]);
+
+/// Body of a change of an item of a return; the merchant has no condition.
+pub(crate) const UPDATE_RETURN_ITEM: &[Field] = &[
+    may("quantity", Kind::Number),
+    may("reason", REASONS),
+    may("reasonNote", LONG),
+    may("state", Kind::Choice(&["Announced", "Arrived", "Completed"])),
+    may("condition", CONDITIONS),
+    may("conditionNote", LONG),
+];
+
+/// Body of a new product.
+pub(crate) const CREATE_PRODUCT: &[Field] = &[
+    must("name", Kind::Text(1, 255)),
+    must("merchantSku", Kind::Text(1, 255)),
+    may("productGroup", SHORT),
+    may("originCountry", Kind::Letters(2)),
+    may("manufacturer", SHORT),
+    may("weight", Kind::Number),
+    may("netWeight", Kind::Number),
+    may("note", LONG),
+    must("identifier", Kind::Any),
+    may("specifications", Kind::Any),
+    may("dimensions", Kind::Any),
+    may("attributes", Kind::List(0, &ATTRIBUTE)),
+    may("netRetailPrice", Kind::Any),
+    may("bundles", Kind::List(0, &Kind::Any)),
+    may("condition", CONDITIONS),
+];
+
+/// Body of a change of a product.
+pub(crate) const UPDATE_PRODUCT: &[Field] = &[
+    may("name", Kind::Text(1, 255)),
+    may("merchantSku", Kind::Text(1, 255)),
+    may("productGroup", SHORT),
+    may("originCountry", Kind::Letters(2)),
+    may("manufacturer", SHORT),
+    may("weight", Kind::Number),
+    may("netWeight", Kind::Number),
+    may("note", LONG),
+    may("identifier", Kind::Any),
+    may("specifications", Kind::Any),
+    may("dimensions", Kind::Any),
+    may("attributes", Kind::List(0, &ATTRIBUTE)),
+    may("netRetailPrice", Kind::Any),
+    may("bundles", Kind::List(0, &Kind::Any)),
+    may("condition", CONDITIONS),
+];
+
+/// Body that shares products.
+pub(crate) const SHARE: &[Field] = &[must("fulfillerId", Kind::Text(4, 4))];
+
+/// Body of a new warehouse.
+pub(crate) const CREATE_WAREHOUSE: &[Field] = &[must("name", Kind::Text(1, 255)), must("address", ADDRESS)];
+
+/// Body of a change of a warehouse.
+pub(crate) const UPDATE_WAREHOUSE: &[Field] = &[may("name", Kind::Text(1, 255)), may("address", ADDRESS_CHANGE)];
+
+/// Body of a new shipping method.
+pub(crate) const CREATE_METHOD: &[Field] = &[
+    must("name", Kind::Text(1, 255)),
+    must("shippingType", Kind::Choice(SHIPPING_TYPES)),
+    may("trackingUrlSchema", SHORT),
+    may("carrierCode", SHORT),
+    may("carrierName", SHORT),
+    may("cutoffTime", SHORT),
+    may("note", LONG),
+    must("fulfillerShippingMethodNumber", Kind::Text(1, 255)),
+];
+
+/// Body of a change of a shipping method.
+pub(crate) const UPDATE_METHOD: &[Field] = &[
+    may("name", Kind::Text(1, 255)),
+    may("trackingUrlSchema", SHORT),
+    may("carrierCode", SHORT),
+    may("carrierName", SHORT),
+    may("note", LONG),
+    may("cutoffTime", SHORT),
+];
+
 /// Checks a body and answers its known members.
 pub(crate) fn check(body: &Json, fields: &'static [Field]) -> Result<Json, Vec<Flaw>> {
     let mut flaws = Vec::new();

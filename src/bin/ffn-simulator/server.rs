@@ -15,11 +15,12 @@ use http::{HeaderValue, header};
 use crate::answer::Answer;
 use crate::api::{self, Call};
 use crate::clock;
-use crate::connection::{Cut, Cuttable, Pending};
+use crate::connection::{self, Cut, Cuttable, Pending};
 use crate::control;
 use crate::faults::{Kind, Seen};
 use crate::journal::Entry;
 use crate::refreshes::Receipt;
+use crate::switches::DateHeader;
 use crate::world::World;
 
 /// How long the first part of a torn answer gets to leave before the connection closes.
@@ -161,7 +162,7 @@ async fn process(shared: Shared, mut call: Call) -> End {
         call.seq = world.journal.open(entry);
         if call.path == "/token" && fault.as_ref().is_some_and(Kind::is_instead) {
             call.receipt.lost();
-            let now = world.clock.now();
+            let now = world.oauth_now();
             world.oauth.not_processed(&call.for_token(now));
         }
         (fault, lock)
@@ -244,8 +245,19 @@ fn finish(shared: &Shared, seq: u64, effect: Option<String>, end: End) -> End {
     end
 }
 
+fn date_header(world: &World) -> String {
+    let switches = &world.flags.switches;
+    let ahead = switches.date_skew_s.saturating_mul(1_000);
+    match switches.date_header {
+        DateHeader::Right => clock::http_date(world.clock.now().saturating_add(ahead)),
+        DateHeader::Real => clock::http_date(clock::real_now().saturating_add(ahead)),
+        DateHeader::Unreadable => "yesterday".to_owned(),
+        DateHeader::Absent => connection::NO_DATE.to_owned(),
+    }
+}
+
 fn write(shared: &Shared, answer: Answer, body: impl FnOnce(String) -> Body) -> Response {
-    let date = clock::http_date(shared.lock().clock.now());
+    let date = date_header(&shared.lock());
     let mut response = Response::new(body(answer.body));
     *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
     let headers = response.headers_mut();

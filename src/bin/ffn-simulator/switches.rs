@@ -55,6 +55,65 @@ pub(crate) enum CallbackState {
     Missing,
 }
 
+/// How the third member of an error is spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum MetadataSpelling {
+    #[value(name = "errorMetaData")]
+    #[serde(rename = "errorMetaData")]
+    Schema,
+    #[value(name = "errorMetadata")]
+    #[serde(rename = "errorMetadata")]
+    Examples,
+}
+
+impl MetadataSpelling {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            MetadataSpelling::Schema => "errorMetaData",
+            MetadataSpelling::Examples => "errorMetadata",
+        }
+    }
+}
+
+/// What a list answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ListShape {
+    /// An object with `items`
+    Items,
+    /// The bare array, without any links
+    Array,
+}
+
+/// How a deleted object looks in a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Tombstones {
+    /// Complete
+    Full,
+    /// Its id and `modificationInfo` only
+    Bare,
+    /// It is not there
+    Absent,
+}
+
+/// The `Date` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DateHeader {
+    /// The time of the API's clock
+    Right,
+    /// The real time, whatever the API's clock says
+    Real,
+    /// None
+    Absent,
+    /// No date
+    Unreadable,
+}
+
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Switches (also at run time, see /_simulator/settings)")]
 #[serde(deny_unknown_fields)]
@@ -104,6 +163,76 @@ pub(crate) struct Switches {
     /// users/current does not tell the roles
     #[arg(long)]
     pub(crate) leave_out_roles: bool,
+    /// Objects per chunk of a change feed
+    #[arg(long, default_value = "50", value_parser = chunk)]
+    #[serde(deserialize_with = "read_chunk")]
+    pub(crate) chunk_size: usize,
+    /// Take a toDate later than the server's clock instead of answering 400
+    #[arg(long)]
+    pub(crate) accept_future_to_date: bool,
+    /// toDate belongs to the window
+    #[arg(long)]
+    pub(crate) inclusive_bounds: bool,
+    /// fromDate does not belong to the window
+    #[arg(long)]
+    pub(crate) exclusive_from: bool,
+    /// An object that changes after a window stays in it, so that its rows do not shift while it is paged
+    #[arg(long)]
+    pub(crate) freeze_windows: bool,
+    /// Objects in a chunk come by the time of their change instead of in random order
+    #[arg(long)]
+    pub(crate) ordered_chunks: bool,
+    /// Changes show up in the feeds so many milliseconds after their time stamp
+    #[arg(long, default_value_t = 0)]
+    pub(crate) commit_lag_ms: u32,
+    /// How deleted objects look in the feeds
+    #[arg(long, value_enum, default_value = "full")]
+    pub(crate) tombstones: Tombstones,
+    /// No nextChunkUrl, moreDataAvailable alone tells
+    #[arg(long)]
+    pub(crate) leave_out_next_chunk_url: bool,
+    /// The API's clock is ahead of the real time by so many seconds; negative: behind
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) clock_skew_s: i64,
+    /// The Date header
+    #[arg(long, value_enum, default_value = "right")]
+    pub(crate) date_header: DateHeader,
+    /// The Date header is ahead of what it should be by so many seconds; negative: behind
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) date_skew_s: i64,
+    /// Write date-times with seven decimals
+    #[arg(long)]
+    pub(crate) seven_decimals: bool,
+    /// Members without a value are null instead of absent
+    #[arg(long)]
+    pub(crate) keep_nulls: bool,
+    /// Spelling of the third member of an error
+    #[arg(long, value_enum, default_value = "errorMetaData")]
+    pub(crate) error_metadata_spelling: MetadataSpelling,
+    /// What a list answers with
+    #[arg(long, value_enum, default_value = "items")]
+    pub(crate) list_shape: ListShape,
+    /// The most rows of a page, whatever $top says
+    #[arg(long, default_value_t = 500)]
+    pub(crate) top_cap: u32,
+    /// Lists have no _page
+    #[arg(long)]
+    pub(crate) leave_out_page: bool,
+    /// Lists have neither _links nor nextPageLink
+    #[arg(long)]
+    pub(crate) leave_out_links: bool,
+}
+
+fn chunk(text: &str) -> Result<usize, String> {
+    let fits = |n: &usize| (1..=MOST_IN_CHUNK).contains(n);
+    text.parse().ok().filter(fits).ok_or_else(|| format!("1 to {MOST_IN_CHUNK} is needed"))
+}
+
+const MOST_IN_CHUNK: usize = 1_000_000;
+
+fn read_chunk<'de, D: serde::Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+    let number = u64::deserialize(source)?;
+    chunk(&number.to_string()).map_err(serde::de::Error::custom)
 }
 
 impl Switches {
@@ -149,6 +278,8 @@ mod tests {
             (r#"{"access_token_ttl":null}"#, "access_token_ttl"),
             (r#"{"sign_in_as":"Boss"}"#, "sign_in_as"),
             (r#"{"callback_state":"odd"}"#, "right"),
+            (r#"{"chunk_size":0}"#, "chunk_size"),
+            (r#"{"clock_skew_s":"x"}"#, "clock_skew_s"),
             (r#"[]"#, "map"),
         ] {
             let problem = start.with(wrong.as_bytes()).unwrap_err();
@@ -162,14 +293,24 @@ mod tests {
                     --refresh-reuse-ends-chain --refresh-ends-access --access-token-form opaque --client-secret s \
                     --redirect-uri http://a/ --redirect-uri http://b/ --auto-approve --sign-in-as fulfiller \
                     --granted-scope ffn.merchant.read --granted-scope email --missing-scope-answer invalid_scope \
-                    --callback-state wrong --portal-never-visited merchant --leave-out-roles";
+                    --callback-state wrong --portal-never-visited merchant --leave-out-roles \
+                    --chunk-size 3 --accept-future-to-date --inclusive-bounds --exclusive-from --freeze-windows \
+                    --ordered-chunks --commit-lag-ms 7 --tombstones bare --leave-out-next-chunk-url \
+                    --clock-skew-s -90 --date-header absent --date-skew-s -5 --seven-decimals --keep-nulls \
+                    --error-metadata-spelling errorMetadata --list-shape array --top-cap 9 --leave-out-page \
+                    --leave-out-links";
         let told = Flags::try_parse_from(line.split_whitespace()).unwrap().switches;
         let members = r#"{"access_token_ttl":5,"refresh_token_ttl":6,"refresh_reuse_answer":"invalid_grant",
             "refresh_reuse_ends_chain":true,"refresh_ends_access":true,"access_token_form":"opaque",
             "client_secret":"s","redirect_uri":["http://a/","http://b/"],"auto_approve":true,
             "sign_in_as":"fulfiller","granted_scope":["ffn.merchant.read","email"],
             "missing_scope_answer":"invalid_scope","callback_state":"wrong",
-            "portal_never_visited":["merchant"],"leave_out_roles":true}"#;
+            "portal_never_visited":["merchant"],"leave_out_roles":true,
+            "chunk_size":3,"accept_future_to_date":true,"inclusive_bounds":true,"exclusive_from":true,
+            "freeze_windows":true,"ordered_chunks":true,"commit_lag_ms":7,"tombstones":"bare",
+            "leave_out_next_chunk_url":true,"clock_skew_s":-90,"date_header":"absent","date_skew_s":-5,
+            "seven_decimals":true,"keep_nulls":true,"error_metadata_spelling":"errorMetadata",
+            "list_shape":"array","top_cap":9,"leave_out_page":true,"leave_out_links":true}"#;
         assert_eq!(Flags::for_test().switches.with(members.as_bytes()), Ok(told.clone()));
         for name in told.json().as_object().unwrap().keys() {
             assert!(line.contains(&format!("--{}", name.replace('_', "-"))), "{name}");

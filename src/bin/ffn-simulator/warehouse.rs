@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use crate::decimal::Decimal;
 use crate::json::{Json, int, obj};
-use crate::outbound::{Actor, Outbound, may_change, may_ship};
+use crate::outbound::{Outbound, may_change, may_ship};
+use crate::record::Actor;
+use crate::things::Kind;
 use crate::world::{Picks, Shipment, World};
 
 /// Real milliseconds of one step at speed 1.
@@ -14,10 +16,12 @@ const STEP_MS: f64 = 60_000.0;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Advance {
-    to: Option<String>,
-    steps: Option<u32>,
-    partial: bool,
-    gap_ms: u32,
+    pub(crate) to: Option<String>,
+    pub(crate) steps: Option<u32>,
+    pub(crate) partial: bool,
+    /// Returned goods can not be sold again.
+    pub(crate) blocked: bool,
+    pub(crate) gap_ms: u32,
 }
 
 enum Step {
@@ -30,22 +34,37 @@ impl World {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn dice(&self, n: usize, purpose: u64) -> fastrand::Rng {
+    pub(crate) fn dice(&self, kind: Kind, n: usize, purpose: u64) -> fastrand::Rng {
         let n = u64::try_from(n).unwrap_or(u64::MAX);
+        let purpose = match kind {
+            Kind::Outbounds => purpose,
+            Kind::Inbounds => purpose.wrapping_add(1_000_000),
+            _ => purpose.wrapping_add(2_000_000),
+        };
         fastrand::Rng::with_seed(self.seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ purpose.rotate_left(40))
     }
 
-    /// Plans the next step of an outbound, if the warehouse works by itself.
-    pub(crate) fn plan(&mut self, n: usize) {
-        let Some(o) = self.outbounds.get(n) else { return };
-        if self.flags.speed <= 0.0 || o.status == "Preparation" || o.is_over() {
+    /// Plans the next step of an object, if the warehouse works by itself.
+    pub(crate) fn plan(&mut self, kind: Kind, n: usize) {
+        let done = match kind {
+            Kind::Outbounds => {
+                let Some(o) = self.outbounds.get(n) else { return };
+                o.status == "Preparation" || o.is_over()
+            }
+            _ => {
+                let Ok(thing) = self.thing(kind, n) else { return };
+                thing.record.deleted || matches!(thing.status(kind), "Preparation" | "Closed" | "Completed")
+            }
+        };
+        if self.flags.speed <= 0.0 || done {
             return;
         }
-        let step = u64::try_from(o.history.len()).unwrap_or(u64::MAX);
-        let jitter = 0.6 + 0.8 * self.dice(n, step).f64();
+        let history = self.shelf(kind).record(n).map_or(0, |r| r.history.len());
+        let step = u64::try_from(history).unwrap_or(u64::MAX);
+        let jitter = 0.6 + 0.8 * self.dice(kind, n, step).f64();
         let wait = std::time::Duration::try_from_secs_f64(STEP_MS / self.flags.speed * jitter / 1000.0);
         let wait = wait.map_or(u64::MAX, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-        self.due.insert((self.elapsed().saturating_add(wait), n));
+        self.due.insert((self.elapsed().saturating_add(wait), kind, n));
     }
 
     /// Does what is due. A limited number of steps at a time, so that requests get their turn.
@@ -53,15 +72,49 @@ impl World {
         let now = self.elapsed();
         for _ in 0..500 {
             match self.due.first().copied() {
-                Some((at, n)) if at <= now => {
+                Some((at, kind, n)) if at <= now => {
                     self.due.pop_first();
-                    if self.own_step(n) {
-                        self.plan(n);
+                    let goes_on = match kind {
+                        Kind::Outbounds => self.own_step(n),
+                        _ => self.step_of(kind, n),
+                    };
+                    if goes_on {
+                        self.plan(kind, n);
                     }
                 }
                 _ => break,
             }
         }
+    }
+
+    /// A step of an inbound or a return; what was made up is followed by another one at its end.
+    fn step_of(&mut self, kind: Kind, n: usize) -> bool {
+        let lucky = |of: u8| self.flags.variety && self.dice(kind, n, 103).u8(..100) < of;
+        let Ok(thing) = self.thing(kind, n) else { return false };
+        if thing.record.deleted {
+            return false;
+        }
+        let made_up = thing.number.strip_prefix("OWN-").and_then(|number| number.parse::<usize>().ok());
+        let first = thing.record.history.len() == 1;
+        let reached = match kind {
+            Kind::Inbounds => {
+                let partial = first && lucky(40);
+                self.inbound_step(n, partial)
+            }
+            _ => {
+                let blocked = lucky(20);
+                self.return_step(n, blocked)
+            }
+        };
+        if let (Some(number), Ok("Closed" | "Completed")) = (made_up, reached.as_deref()) {
+            let next = number.saturating_add(self.flags.own_objects);
+            let name = format!("OWN-{next:06}");
+            match kind {
+                Kind::Inbounds => self.make_inbound(&name, next),
+                _ => self.make_return(&name, next),
+            };
+        }
+        reached.is_ok()
     }
 
     fn own_step(&mut self, n: usize) -> bool {
@@ -71,15 +124,19 @@ impl World {
         }
         let step = match o.status.as_str() {
             "Pending" => Step::Set("Acknowledged".to_owned()),
-            "Acknowledged" if self.flags.variety && self.dice(n, 101).u8(..100) < 15 && !was(&o.history, "Locked") => {
+            "Acknowledged"
+                if self.flags.variety
+                    && self.dice(Kind::Outbounds, n, 101).u8(..100) < 15
+                    && !was(&o.record.history, "Locked") =>
+            {
                 Step::Set("Locked".to_owned())
             }
             "Acknowledged" | "Locked" => Step::Set("Pickprocess".to_owned()),
             "Pickprocess"
                 if self.flags.variety
-                    && self.dice(n, 102).u8(..100) < 20
+                    && self.dice(Kind::Outbounds, n, 102).u8(..100) < 20
                     && can_split(o)
-                    && !was(&o.history, "PartiallyShipped") =>
+                    && !was(&o.record.history, "PartiallyShipped") =>
             {
                 Step::Ship { partial: true }
             }
@@ -96,7 +153,9 @@ impl World {
             Step::Set(status) if status == "Canceled" || status == "PartiallyCanceled" => {
                 self.cancel(n, &status, "None", None, Actor::House);
             }
-            Step::Set(status) => self.set_status(n, &status, Actor::House),
+            Step::Set(status) => {
+                self.set_status(n, &status, Actor::House);
+            }
             Step::Ship { partial } => self.house_ship(n, partial),
         }
     }
@@ -120,14 +179,15 @@ impl World {
         let items: Vec<Json> =
             picks.iter().map(|(line, q)| obj([("jfsku", jfsku(*line).into()), ("quantity", int(q))])).collect();
         let parcels = o.notifications.len();
-        let mut dice = self.dice(n, 200 + u64::try_from(parcels).unwrap_or(0));
+        let mut dice = self.dice(Kind::Outbounds, n, 200 + u64::try_from(parcels).unwrap_or(0));
         let wanted = o.members.text("shippingMethodId");
-        let method = wanted.and_then(|id| self.catalog.method(id)).or_else(|| self.catalog.methods.first());
+        let method =
+            wanted.and_then(|id| self.catalog.method(id)).or_else(|| self.catalog.methods.iter().find(|m| m.active));
         let Some(method) = method else { return };
         let at = self.clock.text(self.clock.now());
         let package = |dice: &mut fastrand::Rng| {
             let digits: String = std::iter::repeat_with(|| dice.digit(10)).take(12).collect();
-            let id = match method.carrier_code {
+            let id = match method.carrier_code.as_str() {
                 "UPS" => format!("1Z999{digits}"),
                 _ => format!("00340434{digits}"),
             };
@@ -263,7 +323,7 @@ mod tests {
         let mut world = world();
         let reached = world.advance(0, &told(r#"{"to":"Shipped","gap_ms":50}"#)).unwrap();
         assert_eq!(reached, ["Acknowledged", "Pickprocess", "Shipped"]);
-        let history = &world.outbounds[0].history;
+        let history = &world.outbounds[0].record.history;
         assert!(history.windows(2).skip(1).all(|w| w[1].1 - w[0].1 >= 50));
         assert_eq!(world.notifications.len(), 1);
         assert!(world.advance(0, &told("{}")).is_err(), "Shipped is the end");
@@ -275,7 +335,7 @@ mod tests {
         let reached = world.advance(0, &told(r#"{"to":"Shipped","partial":true}"#)).unwrap();
         assert_eq!(reached, ["Acknowledged", "Pickprocess", "PartiallyShipped", "Shipped"]);
         assert_eq!(world.notifications.len(), 2);
-        let stock = world.stock.values().next().unwrap();
+        let stock = world.ledger.levels("WARE04MAIN-00001-0001", "ACME01A1B2C");
         assert!(stock.reserved.is_zero());
         assert_eq!(stock.level.to_string(), "999999");
     }
@@ -286,7 +346,7 @@ mod tests {
         assert_eq!(w.advance(0, &told(r#"{"to":"Locked"}"#)).unwrap(), ["Locked"]);
         assert_eq!(w.advance(0, &told(r#"{"to":"Acknowledged"}"#)).unwrap(), ["Acknowledged"]);
         assert_eq!(w.advance(0, &told(r#"{"to":"PartiallyCanceled"}"#)).unwrap().last().unwrap(), "PartiallyCanceled");
-        assert!(w.stock.values().next().unwrap().reserved.is_zero());
+        assert!(w.ledger.levels("WARE04MAIN-00001-0001", "ACME01A1B2C").reserved.is_zero());
         let mut w = world();
         assert_eq!(w.advance(0, &told(r#"{"to":"Canceled"}"#)).unwrap(), ["Canceled"]);
         assert!(w.advance(0, &told(r#"{"to":"Pending"}"#)).is_err());

@@ -10,20 +10,14 @@ use crate::decimal::Decimal;
 use crate::faults::Faults;
 use crate::flags::Flags;
 use crate::journal::Journal;
-use crate::json::{Json, int, obj};
+use crate::json::{Json, obj};
+use crate::ledger::{Cause, Entry, Ledger, Levels, Remarks, minus};
 use crate::oauth::OAuth;
-use crate::outbound::{Actor, Change, Line, Notification, Outbound, may_change, may_edit, may_ship};
+use crate::outbound::{Line, Notification, Outbound, may_change, may_edit, may_ship};
+use crate::record::{Actor, Change, Record, Store};
 use crate::schema::{self, Flaw};
 use crate::switches::Switches;
-
-/// Goods of one product in one warehouse.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stock {
-    /// What can still be sold.
-    pub(crate) level: Decimal,
-    /// What is kept for orders.
-    pub(crate) reserved: Decimal,
-}
+use crate::things::{Kind, Things};
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -35,24 +29,22 @@ pub(crate) struct World {
     pub(crate) oauth: OAuth,
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
-    pub(crate) outbounds: Vec<Outbound>,
-    pub(crate) notifications: Vec<Notification>,
-    /// Outbounds and notifications by the time of their newest change.
-    pub(crate) outbounds_by_time: BTreeMap<i64, usize>,
-    pub(crate) notifications_by_time: BTreeMap<i64, usize>,
-    pub(crate) stock: BTreeMap<(String, String), Stock>,
+    pub(crate) outbounds: Store<Outbound>,
+    pub(crate) notifications: Store<Notification>,
+    pub(crate) things: Things,
+    pub(crate) ledger: Ledger,
+    /// Some object is served with members that are not its own, so that indexes can not be trusted.
+    pub(crate) overlaid: bool,
     /// Merchant numbers whose creation is locked, and until when.
     pub(crate) locks: HashMap<String, i64>,
     /// Merchant numbers that a request is creating right now.
     pub(crate) creating: HashSet<String>,
     /// Order of chunks.
     pub(crate) shuffle: fastrand::Rng,
-    by_id: HashMap<String, usize>,
-    by_number: HashMap<String, Vec<usize>>,
     ids: fastrand::Rng,
     pub(crate) started: Instant,
-    /// Work of the warehouse: when (real milliseconds since start) and at which outbound.
-    pub(crate) due: BTreeSet<(u64, usize)>,
+    /// Work of the warehouse: when (real milliseconds since start) and at which object.
+    pub(crate) due: BTreeSet<(u64, Kind, usize)>,
 }
 
 /// How much of which line leaves the warehouse.
@@ -79,22 +71,17 @@ fn too_large() -> Fail {
 impl World {
     pub(crate) fn new(flags: Flags) -> Self {
         let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
-        let clock = Clock::new(flags.clock, flags.seven_decimals);
-        let since = clock.text(clock.now().saturating_sub(30 * 86_400_000));
-        let catalog = Catalog::new(&flags.user_merchant, &flags.user_fulfiller, since);
-        let mut stock = BTreeMap::new();
-        for warehouse in &catalog.warehouses {
-            for product in catalog.products.iter().filter(|p| p.active && p.components.is_empty()) {
-                let key = (warehouse.id.clone(), product.jfsku.clone());
-                stock.insert(key, Stock { level: OPENING_STOCK, reserved: Decimal::ZERO });
-            }
-        }
+        let skew = flags.switches.clock_skew_s.saturating_mul(1_000);
+        let mut clock = Clock::new(flags.clock, flags.switches.seven_decimals);
+        clock.shift(skew);
+        let catalog = Catalog::new(&flags.user_merchant, &flags.user_fulfiller);
         let mut faults = Faults::default();
         for plan in &flags.fault {
             faults.add(plan.clone());
         }
-        World {
-            oauth: OAuth::new(&flags, seed, clock.now()),
+        let since = clock.now().saturating_sub(30 * 86_400_000);
+        let mut world = World {
+            oauth: OAuth::new(&flags, seed, clock.now().saturating_sub(skew)),
             switches_at_start: flags.switches.clone(),
             flags,
             seed,
@@ -102,19 +89,49 @@ impl World {
             catalog,
             journal: Journal::default(),
             faults,
-            outbounds: Vec::new(),
-            notifications: Vec::new(),
-            outbounds_by_time: BTreeMap::new(),
-            notifications_by_time: BTreeMap::new(),
-            stock,
+            outbounds: Store::default(),
+            notifications: Store::default(),
+            things: Things::default(),
+            ledger: Ledger::default(),
+            overlaid: false,
             locks: HashMap::new(),
             creating: HashSet::new(),
             shuffle: fastrand::Rng::with_seed(seed ^ 0x6665_6564),
-            by_id: HashMap::new(),
-            by_number: HashMap::new(),
             ids: fastrand::Rng::with_seed(seed),
             started: Instant::now(),
             due: BTreeSet::new(),
+        };
+        world.open(since);
+        world
+    }
+
+    /// The time of the OAuth server, whose clock is always right.
+    pub(crate) fn oauth_now(&self) -> i64 {
+        self.clock.now().saturating_sub(self.flags.switches.clock_skew_s.saturating_mul(1_000))
+    }
+
+    /// Puts in what is there at start.
+    fn open(&mut self, since: i64) {
+        for (kind, body) in self.catalog.seeds(&self.clock.text(since)) {
+            let by = if kind == Kind::Products { Actor::Shop } else { Actor::House };
+            self.put_at(kind, body, None, by, since);
+        }
+        if let Some(old) = self.catalog.by_sku("MUG-OLD").and_then(|p| self.things.products.known(&p.jfsku)) {
+            self.bury_at(Kind::Products, old, Actor::Shop, since);
+        }
+        let places: Vec<String> = self.catalog.warehouses.iter().map(|w| w.id.clone()).collect();
+        let goods = self.catalog.products.iter().filter(|p| p.active && p.components.is_empty());
+        let goods: Vec<String> = goods.map(|p| p.jfsku.clone()).collect();
+        for warehouse in &places {
+            for jfsku in &goods {
+                let delta = Levels { level: OPENING_STOCK, ..Levels::ZERO };
+                let (cause, remarks) = (Cause::default(), Remarks::default());
+                self.book(Entry { warehouse, jfsku, kind: "Adjustment", delta, cause, remarks }, since, Actor::House);
+            }
+        }
+        for n in 0..self.flags.own_objects {
+            self.make_inbound(&format!("OWN-{:06}", n + 1), n);
+            self.make_return(&format!("OWN-{:06}", n + 1), n);
         }
     }
 
@@ -125,7 +142,7 @@ impl World {
         }
     }
 
-    fn token(&mut self, count: usize) -> String {
+    pub(crate) fn token(&mut self, count: usize) -> String {
         const LETTERS: &[u8] = b"0123456789ABCDEFGHJKLMNPQRSTUVWXYZ";
         (0..count).map(|_| char::from(self.ids.choice(LETTERS).copied().unwrap_or(b'0'))).collect()
     }
@@ -134,7 +151,18 @@ impl World {
         loop {
             let tail = self.token(8);
             let id = format!("{}02{tail}", self.catalog.merchant);
-            if !self.by_id.contains_key(&id) {
+            if self.outbounds.known(&id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// An id that nothing of this kind has.
+    pub(crate) fn new_id(&mut self, kind: Kind, owner: Role, code: &str, count: usize) -> String {
+        loop {
+            let tail = self.token(count);
+            let id = format!("{}{code}{tail}", self.catalog.user_id(owner));
+            if self.things.of(kind).is_none_or(|store| store.known(&id).is_none()) {
                 return id;
             }
         }
@@ -142,21 +170,11 @@ impl World {
 
     // --- looking up ---------------------------------------------------------------------------
 
-    /// All outbounds with this number, deleted ones left out.
-    pub(crate) fn numbered(&self, number: &str) -> impl Iterator<Item = usize> + '_ {
-        let known = self.by_number.get(number).map(Vec::as_slice).unwrap_or_default();
-        known.iter().copied().filter(|n| self.outbounds.get(*n).is_some_and(|o| !o.deleted))
-    }
-
-    pub(crate) fn by_id(&self, id: &str) -> Option<usize> {
-        self.by_id.get(id).copied().filter(|n| self.outbounds.get(*n).is_some_and(|o| !o.deleted))
-    }
-
     /// By id or by the merchant's number; of several equal numbers the live one, else the newest.
     pub(crate) fn any_name(&self, name: &str) -> Option<usize> {
-        self.by_id(name).or_else(|| {
+        self.outbounds.by_id(name).or_else(|| {
             let live = |n: &usize| self.outbounds.get(*n).is_some_and(|o| !o.is_canceled());
-            self.numbered(name).find(live).or_else(|| self.numbered(name).last())
+            self.outbounds.numbered(name).find(live).or_else(|| self.outbounds.numbered(name).last())
         })
     }
 
@@ -164,7 +182,7 @@ impl World {
     pub(crate) fn find(&self, role: Role, name: &str) -> Outcome<usize> {
         match role {
             Role::Merchant => self.any_name(name),
-            Role::Fulfiller => self.by_id(name),
+            Role::Fulfiller => self.outbounds.by_id(name),
         }
         .ok_or_else(not_found)
     }
@@ -189,62 +207,50 @@ impl World {
 
     // --- writing ------------------------------------------------------------------------------
 
+    /// Stamps a change of any object.
+    pub(crate) fn stamp(&mut self, kind: Kind, n: usize, by: Actor, state: &'static str) -> i64 {
+        let at = self.clock.stamp();
+        self.shelf_mut(kind).stamp(n, Change { at, state, by });
+        at
+    }
+
     /// Stamps a change of an outbound.
     pub(crate) fn touch(&mut self, n: usize, by: Actor, state: &'static str) -> i64 {
-        let at = self.clock.stamp();
+        self.stamp(Kind::Outbounds, n, by, state)
+    }
+
+    /// Gives an outbound a status, whatever it was, and stamps it.
+    pub(crate) fn set_status(&mut self, n: usize, status: &str, by: Actor) -> i64 {
+        let at = self.touch(n, by, "Modified");
         if let Some(o) = self.outbounds.get_mut(n) {
-            self.outbounds_by_time.remove(&o.updated());
-            o.changes.push(Change { at, state, by });
-            self.outbounds_by_time.insert(at, n);
+            o.status = status.to_owned();
+            o.record.history.push((status.to_owned(), at));
         }
         at
     }
 
-    /// Stamps a change of a notification.
-    pub(crate) fn touch_notification(&mut self, n: usize, by: Actor) {
-        let at = self.clock.stamp();
-        if let Some(x) = self.notifications.get_mut(n) {
-            if let Some(last) = x.changes.last() {
-                self.notifications_by_time.remove(&last.at);
-            }
-            x.changes.push(Change { at, state: if x.changes.is_empty() { "New" } else { "Modified" }, by });
-            self.notifications_by_time.insert(at, n);
-        }
-    }
-
-    /// Gives an outbound a status, whatever it was, and stamps it.
-    pub(crate) fn set_status(&mut self, n: usize, status: &str, by: Actor) {
-        let at = self.touch(n, by, "Modified");
-        if let Some(o) = self.outbounds.get_mut(n) {
-            o.status = status.to_owned();
-            o.history.push((status.to_owned(), at));
-        }
-    }
-
-    fn move_stock(&mut self, warehouse: &str, jfsku: &str, level: Decimal, reserved: Decimal) {
-        let key = (warehouse.to_owned(), jfsku.to_owned());
-        let entry = self.stock.entry(key).or_insert(Stock { level: Decimal::ZERO, reserved: Decimal::ZERO });
-        entry.level = entry.level.add(level).unwrap_or(entry.level);
-        entry.reserved = entry.reserved.add(reserved).unwrap_or(entry.reserved);
-    }
-
-    fn minus(value: Decimal) -> Decimal {
-        Decimal::ZERO.sub(value).unwrap_or(Decimal::ZERO)
-    }
-
     /// Reserves (or gives back) what is open on the lines.
-    fn reserve(&mut self, warehouse: &str, lines: &[Line], back: bool) {
+    fn reserve(&mut self, n: usize, warehouse: &str, lines: &[Line], back: bool, (at, by): (i64, Actor)) {
         for line in lines.iter().filter(|l| l.is_stock()) {
             let open = line.open();
-            let (level, reserved) = if back { (open, Self::minus(open)) } else { (Self::minus(open), open) };
-            self.move_stock(warehouse, line.jfsku.as_deref().unwrap_or_default(), level, reserved);
+            if open.is_zero() {
+                continue;
+            }
+            let (kind, level, reserved) = match back {
+                true => ("ReservationCanceled", open, minus(open)),
+                false => ("Reservation", minus(open), open),
+            };
+            let cause = Cause { outbound: Some((n, line.id.clone())), ..Cause::default() };
+            let delta = Levels { level, reserved, ..Levels::ZERO };
+            let jfsku = line.jfsku.as_deref().unwrap_or_default();
+            self.book(Entry { warehouse, jfsku, kind, delta, cause, remarks: Remarks::default() }, at, by);
         }
     }
 
-    fn release(&mut self, n: usize) {
+    fn release(&mut self, n: usize, at: i64, by: Actor) {
         if let Some(o) = self.outbounds.get(n) {
             let (warehouse, lines) = (o.warehouse.clone(), o.lines.clone());
-            self.reserve(&warehouse, &lines, true);
+            self.reserve(n, &warehouse, &lines, true, (at, by));
         }
     }
 
@@ -337,7 +343,8 @@ impl World {
                     Some(value) => rest.push((name.to_owned(), value.clone())),
                     None if name == "name" || name == "merchantSku" => {
                         if let Some(p) = product {
-                            rest.push((name.to_owned(), if name == "name" { p.name } else { p.sku }.into()));
+                            let text = if name == "name" { &p.name } else { &p.sku };
+                            rest.push((name.to_owned(), text.as_str().into()));
                         }
                     }
                     None => (),
@@ -367,8 +374,8 @@ impl World {
                     shipped: Decimal::ZERO,
                     done: false,
                     rest: vec![
-                        ("name".to_owned(), part.map(|p| p.name).into()),
-                        ("merchantSku".to_owned(), part.map(|p| p.sku).into()),
+                        ("name".to_owned(), part.map(|p| p.name.as_str()).into()),
+                        ("merchantSku".to_owned(), part.map(|p| p.sku.as_str()).into()),
                         ("billOfMaterialsId".to_owned(), item_id.into()),
                     ],
                 });
@@ -416,8 +423,7 @@ impl World {
             *sum = sum.add(line.quantity).ok_or_else(too_large)?;
         }
         for (jfsku, sum) in needed {
-            let key = (warehouse.to_owned(), jfsku.to_owned());
-            let mut level = self.stock.get(&key).map_or(Decimal::ZERO, |s| s.level);
+            let mut level = self.ledger.levels(warehouse, jfsku).level;
             for line in freed.iter().filter(|l| l.is_stock() && l.jfsku.as_deref() == Some(jfsku)) {
                 level = level.add(line.open()).ok_or_else(too_large)?;
             }
@@ -441,13 +447,13 @@ impl World {
                 "Only one of shippingMethodId and shippingType may be set.",
             )),
             (Some(id), None) => match self.catalog.method(id) {
-                Some(method) => Ok(Some((method.id.clone(), method.kind.to_owned()))),
+                Some(method) => Ok(Some((method.id.clone(), method.kind.clone()))),
                 None => {
                     Err(Fail::new(400, "ShippingMethods_ShippingMethodNotFound", "The shipping method was not found.")
                         .with("ShippingMethodId", id))
                 }
             },
-            (None, Some(kind)) => match self.catalog.methods.iter().find(|m| m.kind == kind) {
+            (None, Some(kind)) => match self.catalog.methods.iter().find(|m| m.active && m.kind == kind) {
                 Some(method) => Ok(Some((method.id.clone(), kind.to_owned()))),
                 None => {
                     let code = "ShippingMethods_ShippingMethodNotFoundByShippingType";
@@ -458,7 +464,7 @@ impl World {
         }
     }
 
-    fn known_warehouse(&self, id: &str) -> Outcome<()> {
+    pub(crate) fn known_warehouse(&self, id: &str) -> Outcome<()> {
         if self.catalog.has_warehouse(id) {
             return Ok(());
         }
@@ -515,11 +521,11 @@ impl World {
                 .with("OutboundId", id)
         };
         let live = |n: usize| self.outbounds.get(n).filter(|o| !o.is_canceled());
-        if let Some(o) = self.numbered(&number).find_map(live) {
+        if let Some(o) = self.outbounds.numbered(&number).find_map(live) {
             return Err(exists(&o.id));
         }
-        if let Some(n) = given_id.as_ref().and_then(|id| self.by_id.get(id)) {
-            return Err(match live(*n) {
+        if let Some(n) = given_id.as_ref().and_then(|id| self.outbounds.known(id)) {
+            return Err(match live(n) {
                 Some(o) => exists(&o.id),
                 None => Fail::new(400, "Shared_DuplicateKey", "The key exists already."),
             });
@@ -556,27 +562,21 @@ impl World {
         lines: Vec<Line>,
         by: Actor,
     ) -> usize {
-        self.reserve(&warehouse, &lines, false);
-        let n = self.outbounds.len();
         let at = self.clock.stamp();
-        self.by_id.insert(id.clone(), n);
-        self.by_number.entry(number.clone()).or_default().push(n);
-        self.outbounds.push(Outbound {
-            id,
-            number,
-            warehouse,
+        let outbound = Outbound {
+            id: id.clone(),
+            number: number.clone(),
+            warehouse: warehouse.clone(),
             status: status.to_owned(),
             members,
-            lines,
+            lines: lines.clone(),
             cancel: None,
-            changes: vec![Change { at, state: "New", by }],
-            history: vec![(status.to_owned(), at)],
             notifications: Vec::new(),
-            overlay: Vec::new(),
-            deleted: false,
-        });
-        self.outbounds_by_time.insert(at, n);
-        self.plan(n);
+            record: Record::new(at, by, Some(status)),
+        };
+        let n = self.outbounds.add(Some(&id), Some(&number), outbound);
+        self.reserve(n, &warehouse, &lines, false, (at, by));
+        self.plan(Kind::Outbounds, n);
         n
     }
 
@@ -592,8 +592,8 @@ impl World {
             shipped: Decimal::ZERO,
             done: false,
             rest: vec![
-                ("name".to_owned(), product.name.into()),
-                ("merchantSku".to_owned(), product.sku.into()),
+                ("name".to_owned(), product.name.as_str().into()),
+                ("merchantSku".to_owned(), product.sku.as_str().into()),
                 ("price".to_owned(), Json::Num("9.90".to_owned())),
                 ("vat".to_owned(), Json::Num("19.0".to_owned())),
             ],
@@ -611,7 +611,7 @@ impl World {
         let members = obj([
             ("currency", "EUR".into()),
             ("shippingMethodId", method.id.as_str().into()),
-            ("shippingType", method.kind.into()),
+            ("shippingType", method.kind.as_str().into()),
             ("shippingAddress", address),
         ]);
         let id = self.new_outbound_id();
@@ -686,10 +686,14 @@ impl World {
             })?;
         }
         new.warehouse.clone_from(&warehouse);
-        self.release(n);
-        self.reserve(&warehouse, &new.lines, false);
+        let moves = body.get("items").is_some() || warehouse != old.warehouse;
+        let lines = new.lines.clone();
         *self.outbound_mut(n)? = new;
-        self.touch(n, Actor::Merchant, "Modified");
+        let at = self.touch(n, Actor::Merchant, "Modified");
+        if moves {
+            self.reserve(n, &old.warehouse, &old.lines, true, (at, Actor::Merchant));
+            self.reserve(n, &warehouse, &lines, false, (at, Actor::Merchant));
+        }
         Ok(())
     }
 
@@ -727,18 +731,18 @@ impl World {
         } else {
             self.set_status(n, to, Actor::of(role));
             if to == "Pending" {
-                self.plan(n);
+                self.plan(Kind::Outbounds, n);
             }
         }
         Ok(())
     }
 
     pub(crate) fn cancel(&mut self, n: usize, to: &str, code: &str, reason: Option<String>, by: Actor) {
-        self.release(n);
         if let Some(o) = self.outbounds.get_mut(n) {
             o.cancel = Some((code.to_owned(), reason));
         }
-        self.set_status(n, to, by);
+        let at = self.set_status(n, to, by);
+        self.release(n, at, by);
     }
 
     /// Refuses a stale `objectVersion`.
@@ -749,12 +753,12 @@ impl World {
             return Err(Fail::model("objectVersion", "no date-time"));
         };
         // As exact as the time was given out: whole milliseconds.
-        if at.timestamp_nanos_opt() == Some(o.updated().saturating_mul(1_000_000)) {
+        if at.timestamp_nanos_opt() == Some(o.record.updated().saturating_mul(1_000_000)) {
             return Ok(());
         }
         Err(Fail::new(400, "Shared_OutdatedObject", "The object was changed in the meantime.")
             .with("Pk", o.id.as_str())
-            .with("CurrentObjectVersion", self.clock.text(o.updated()))
+            .with("CurrentObjectVersion", self.clock.text(o.record.updated()))
             .with("GivenObjectVersion", given))
     }
 
@@ -865,7 +869,7 @@ impl World {
             for (l, quantity) in picks {
                 if let Some(line) = o.lines.get_mut(*l) {
                     line.shipped = line.shipped.add(*quantity).unwrap_or(line.quantity);
-                    gone.push((line.jfsku.clone().unwrap_or_default(), *quantity));
+                    gone.push((line.jfsku.clone().unwrap_or_default(), line.id.clone(), *quantity));
                 }
             }
             if o.lines.iter().any(|l| l.is_stock() && l.open().is_positive()) {
@@ -876,9 +880,6 @@ impl World {
             names = (o.id.clone(), o.number.clone(), o.warehouse.clone());
         }
         let (outbound_id, outbound_number, warehouse) = names;
-        for (jfsku, quantity) in gone {
-            self.move_stock(&warehouse, &jfsku, Decimal::ZERO, Self::minus(quantity));
-        }
         let x = self.notifications.len();
         let tail = self.token(4);
         let id = shipment.id.unwrap_or_else(|| format!("{}06{tail}{:X}", self.catalog.fulfiller, x + 1));
@@ -893,20 +894,33 @@ impl World {
                 item.set("serialnumbers", Json::Arr(Vec::new()));
             }
         }
-        self.notifications.push(Notification {
-            id,
+        let at = self.clock.stamp();
+        for (jfsku, line, quantity) in gone {
+            let item = items.iter().find(|i| i.text("jfsku") == Some(&jfsku)).or(items.first());
+            let item_id = item.and_then(|i| i.text("outboundShippingNotificationItemId")).unwrap_or_default();
+            let cause = Cause {
+                outbound: Some((n, line)),
+                shipped: Some((id.clone(), item_id.to_owned())),
+                ..Cause::default()
+            };
+            let delta = Levels { reserved: minus(quantity), ..Levels::ZERO };
+            let remarks = item.map_or_else(Remarks::default, Remarks::read);
+            let (warehouse, jfsku) = (warehouse.as_str(), jfsku.as_str());
+            self.book(Entry { warehouse, jfsku, kind: "Delivery", delta, cause, remarks }, at, by);
+        }
+        let notification = Notification {
+            id: id.clone(),
             outbound: n,
             outbound_id,
             outbound_number,
-            number: shipment.number,
+            number: shipment.number.clone(),
             items: items.into(),
             packages: shipment.packages,
             note: shipment.note,
             status: status.to_owned(),
-            changes: Vec::new(),
-            overlay: Vec::new(),
-        });
-        self.touch_notification(x, by);
+            record: Record::new(at, by, Some(status)),
+        };
+        self.notifications.add(Some(&id), Some(&shipment.number), notification);
         if let Some(o) = self.outbounds.get_mut(n) {
             o.notifications.push(x);
         }
@@ -916,92 +930,14 @@ impl World {
 
     /// Marks an outbound as deleted: a tombstone in the feed.
     pub(crate) fn delete(&mut self, n: usize) {
-        if self.outbounds.get(n).is_some_and(|o| !o.is_over()) {
-            self.release(n);
-        }
+        let open = self.outbounds.get(n).is_some_and(|o| !o.is_over());
         if let Some(o) = self.outbounds.get_mut(n) {
-            o.deleted = true;
+            o.record.deleted = true;
         }
-        self.touch(n, Actor::House, "Deleted");
-    }
-
-    /// The stock of a product as the API shows it, in one warehouse or in all.
-    pub(crate) fn stock_json(&self, jfsku: &str, warehouse: Option<&str>, role: Role) -> Json {
-        let details = |place: Option<&str>| -> Json {
-            let mut rows = Vec::new();
-            for o in self.outbounds.iter().filter(|o| !o.deleted && place.is_none_or(|p| p == o.warehouse)) {
-                if o.is_over() {
-                    continue;
-                }
-                for line in o.lines.iter().filter(|l| l.is_stock() && l.jfsku.as_deref() == Some(jfsku)) {
-                    rows.push(obj([
-                        ("outboundId", o.id.as_str().into()),
-                        ("outboundItemId", line.id.as_str().into()),
-                        ("quantityReserved", int(line.open())),
-                    ]));
-                }
-            }
-            rows.into()
-        };
-        let sku = self.catalog.product(jfsku).map(|p| p.sku);
-        let levels = |s: &Stock| {
-            let detail = obj([("stockLevel", int(s.level)), ("stockLevelBlocked", int(0))]);
-            (int(s.level), int(s.reserved), Json::Arr(vec![detail]))
-        };
-        let in_one = |place: &str, s: &Stock| {
-            let (level, reserved, detail) = levels(s);
-            let fulfiller = if role == Role::Merchant { self.catalog.fulfiller.as_str().into() } else { Json::Null };
-            obj([
-                ("jfsku", jfsku.into()),
-                ("warehouseId", place.into()),
-                ("fulfillerId", fulfiller),
-                ("stockLevel", level),
-                ("stockLevelReserved", reserved),
-                ("stockLevelAnnounced", int(0)),
-                ("stockLevelBlocked", int(0)),
-                ("stockLevelDetails", detail),
-                ("stockReservedDetails", details(Some(place))),
-                ("stockAnnouncedDetails", Json::Arr(Vec::new())),
-                ("merchantSku", sku.into()),
-            ])
-        };
-        let places: Vec<(&str, &Stock)> =
-            self.stock.iter().filter(|((_, p), _)| p == jfsku).map(|((w, _), s)| (w.as_str(), s)).collect();
-        if let Some(wanted) = warehouse {
-            let none = Stock { level: Decimal::ZERO, reserved: Decimal::ZERO };
-            let found = places.iter().find(|(w, _)| *w == wanted).map_or(&none, |(_, s)| s);
-            return in_one(wanted, found);
+        let at = self.touch(n, Actor::House, "Deleted");
+        if open {
+            self.release(n, at, Actor::House);
         }
-        let sum = |pick: fn(&Stock) -> Decimal| {
-            places.iter().fold(Decimal::ZERO, |sum, (_, s)| sum.add(pick(s)).unwrap_or(sum))
-        };
-        let total = Stock { level: sum(|s| s.level), reserved: sum(|s| s.reserved) };
-        let (level, reserved, detail) = levels(&total);
-        let per_fulfiller = obj([
-            ("jfsku", jfsku.into()),
-            ("fulfillerId", self.catalog.fulfiller.as_str().into()),
-            ("stockLevel", level.clone()),
-            ("stockLevelReserved", reserved.clone()),
-            ("stockLevelAnnounced", int(0)),
-            ("stockLevelBlocked", int(0)),
-            ("stockLevelDetails", detail.clone()),
-            ("stockReservedDetails", details(None)),
-            ("stockAnnouncedDetails", Json::Arr(Vec::new())),
-            ("merchantSku", sku.into()),
-        ]);
-        obj([
-            ("jfsku", jfsku.into()),
-            ("stockLevel", level),
-            ("stockLevelReserved", reserved),
-            ("stockLevelBlocked", int(0)),
-            ("stockLevelAnnounced", int(0)),
-            ("stockLevelDetails", detail),
-            ("stockReservedDetails", details(None)),
-            ("stockAnnouncedDetails", Json::Arr(Vec::new())),
-            ("warehouses", places.iter().map(|(w, s)| in_one(w, s)).collect::<Vec<_>>().into()),
-            ("fulfiller", if role == Role::Merchant { Json::Arr(vec![per_fulfiller]) } else { Json::Null }),
-            ("merchantSku", sku.into()),
-        ])
     }
 }
 
@@ -1029,7 +965,7 @@ mod tests {
     }
 
     fn mugs(world: &World) -> (String, String) {
-        let stock = world.stock[&("WARE04MAIN-00001-0001".to_owned(), "ACME01A1B2C".to_owned())];
+        let stock = world.ledger.levels("WARE04MAIN-00001-0001", "ACME01A1B2C");
         (stock.level.to_string(), stock.reserved.to_string())
     }
 
@@ -1185,7 +1121,7 @@ mod tests {
     fn stale_versions() {
         let mut w = world();
         let n = create(&mut w, &order("A", TWO_MUGS)).unwrap();
-        let version = w.clock.text(w.outbounds[n].updated());
+        let version = w.clock.text(w.outbounds[n].record.updated());
         assert!(w.check_version(n, Some(&version)).is_ok());
         assert!(w.check_version(n, None).is_ok());
         assert_eq!(status(&mut w, Role::Fulfiller, n, "Shipped"), Err((400, "Shared_ModelValidation")));
