@@ -84,14 +84,19 @@ impl Chromium {
         chromium
     }
 
-    async fn send(&self, method: &str, path: &str, body: Value) -> Value {
+    async fn ask(&self, method: &str, path: &str, body: Value) -> Result<Value, String> {
         let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.session));
         let request = if method == "POST" { request.body(body.to_string()) } else { request };
         let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
-        serde_json::from_str::<Value>(&text).unwrap()["value"].take()
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        if !status.is_success() {
+            return Err(format!("{method} {path}: {status} {text}"));
+        }
+        Ok(serde_json::from_str::<Value>(&text).unwrap()["value"].take())
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Value) -> Value {
+        self.ask(method, path, body).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Goes to a page and waits until it is there.
@@ -104,25 +109,26 @@ impl Chromium {
         self.send("GET", "/url", Value::Null).await.as_str().unwrap().parse().unwrap()
     }
 
-    /// Waits for an element and gives its id.
-    async fn element(&self, css: &str) -> String {
-        until(css, async || {
-            let found = self.send("POST", "/elements", json!({"using": "css selector", "value": css})).await;
-            Some(found.as_array()?.first()?[ELEMENT].as_str()?.to_owned())
-        })
-        .await
+    /// The id of an element, if it is there.
+    async fn element(&self, css: &str) -> Option<String> {
+        let found = self.ask("POST", "/elements", json!({"using": "css selector", "value": css})).await.ok()?;
+        Some(found.as_array()?.first()?[ELEMENT].as_str()?.to_owned())
     }
 
-    /// Clicks the element, as a person does.
+    /// Waits for the element and clicks it, as a person does.
     pub async fn click(&self, css: &str) {
-        let element = self.element(css).await;
+        let element = until(css, async || self.element(css).await).await;
         self.send("POST", &format!("/element/{element}/click"), json!({})).await;
     }
 
-    /// The text that a person sees.
+    /// Waits for the element and gives the text that a person sees. The page may be replaced meanwhile.
     pub async fn text(&self, css: &str) -> String {
-        let element = self.element(css).await;
-        self.send("GET", &format!("/element/{element}/text"), Value::Null).await.as_str().unwrap().to_owned()
+        until(css, async || {
+            let element = self.element(css).await?;
+            let text = self.ask("GET", &format!("/element/{element}/text"), Value::Null).await.ok()?;
+            Some(text.as_str()?.to_owned())
+        })
+        .await
     }
 
     /// Waits for a page with this heading; gives its whole text.
