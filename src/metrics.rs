@@ -59,7 +59,7 @@ pub struct EventMetrics {
 /// Executing commands.
 #[derive(Debug, Clone)]
 pub struct CommandMetrics {
-    /// Commands by outcome `succeeded`, `failed`, `duplicate`, `retried`: `{account,command,outcome}`.
+    /// Commands by outcome `succeeded`, `failed`, `duplicate`, `retried`, `held`: `{account,command,outcome}`.
     pub finished: IntCounterVec,
     /// Seconds from delivery to outcome: `{command}`.
     pub duration: HistogramVec,

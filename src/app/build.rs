@@ -16,7 +16,8 @@ use crate::ffn::operations::OPERATIONS;
 use crate::ffn::{Auth, Client};
 use crate::metrics::Metrics;
 use crate::schema::result::ErrorCode;
-use crate::store::{self, Sqlite};
+use crate::store::{self, Keyring, Sealing, Sqlite};
+use crate::telemetry::Chain;
 
 /// Why the bridge could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,24 @@ pub enum Error {
     /// The deadline of a stop has passed.
     #[error("not everything could be brought to its end in time; it is kept in the journal and in the broker")]
     Deadline,
+}
+
+/// Says once how tokens are kept, and what would keep them better.
+fn tell_of_seals(keyring: &Keyring, sealings: &[Sealing]) {
+    let Some(key) = keyring.current() else {
+        tracing::warn!(
+            "tokens are stored unsealed, protected by the mode of the database's file alone; to seal them, set \
+             store.encryption_key (`ffn-bridge keys generate` makes a key) and run `ffn-bridge keys rotate`"
+        );
+        return;
+    };
+    tracing::info!(key = %key.id(), "tokens are stored sealed");
+    let unsealed: Vec<&str> =
+        sealings.iter().filter(|it| it.keys.contains(&None)).map(|it| it.account.as_str()).collect();
+    if !unsealed.is_empty() {
+        let accounts = unsealed.join(", ");
+        tracing::warn!(accounts, "tokens from before are stored unsealed; `ffn-bridge keys rotate` seals them");
+    }
 }
 
 /// One account, ready to call.
@@ -94,13 +113,15 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store, makes every account's client and binds the admin server. Calls nobody.
+    /// Opens the store, tries its keys, makes every account's client and binds the admin server. Calls nobody.
     ///
     /// # Errors
     /// The store, the address, or a fault of this program.
     pub async fn build(config: Config) -> Result<Self, Error> {
         let metrics = Metrics::new().map_err(|error| Error::Internal(error.to_string()))?;
         let store = store::open(&config.store).await?;
+        store.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+        tell_of_seals(&config.store.keyring, &store.verify_seals().await?);
         let accounts: Result<Vec<Account>, reqwest::Error> =
             config.accounts.iter().map(|account| Account::new(account, store.clone(), &metrics)).collect();
         let address = config.http.listen;
@@ -138,6 +159,16 @@ impl App {
         })
     }
 
+    /// Looks who needs a person, so that health and metrics say so from their first answer. What the store
+    /// does not tell is left out until it does.
+    pub(super) async fn look_at_logins(&self) {
+        for account in &self.accounts {
+            if let Err(error) = account.auth.look().await {
+                tracing::warn!(account = %account.client.account(), error = %Chain(&error), "the sign-in can't be read for now");
+            }
+        }
+    }
+
     /// Known label sets start at 0, so that the first increase is one.
     pub(super) fn start_label_sets(&self) {
         let Metrics { ffn, events, commands, .. } = &self.metrics;
@@ -153,7 +184,7 @@ impl App {
                 }
             }
             for operation in OPERATIONS.iter().filter(|operation| operation.is_for(account.client.role())) {
-                for outcome in ["succeeded", "failed", "duplicate", "retried"] {
+                for outcome in ["succeeded", "failed", "duplicate", "retried", "held"] {
                     commands.finished.with_label_values(&[name, operation.name, outcome]).inc_by(0);
                 }
                 commands.retries.with_label_values(&[name, operation.name]).inc_by(0);
@@ -164,7 +195,6 @@ impl App {
             for outcome in ["refreshed", "refused", "failed"] {
                 ffn.token_refreshes.with_label_values(&[name, outcome]).inc_by(0);
             }
-            ffn.login_required.with_label_values(&[name]).set(0);
         }
     }
 }

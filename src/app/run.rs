@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::lifecycle::{Signals, Stage, Watch};
 use super::{App, Error, admin};
 use crate::broker::{self, Link, Publisher, topology};
-use crate::commands::{Intake, Reply, Worker};
+use crate::commands::{Account, Intake, Reply, Worker};
 use crate::domain::message::Lane;
-use crate::events::{Poller, Relay};
+use crate::events::{Notices, Poller, Relay};
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::schema::CommandValidator;
 use crate::telemetry::Chain;
@@ -32,6 +32,7 @@ impl App {
     /// Why it had to stop, or what could not be brought to its end.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), Error> {
         self.start_label_sets();
+        self.look_at_logins().await;
         let admin_stop = CancellationToken::new();
         let listener = self.listener.take().ok_or_else(|| Error::Internal("the listener is gone".to_owned()))?;
         let admin = tokio::spawn(admin::serve(listener, self.status(), admin_stop.clone()));
@@ -39,6 +40,7 @@ impl App {
         let (inputs, relays) = (Stage::default(), Stage::default());
         // Reading needs no broker: what is read meanwhile waits in the journal.
         self.spawn_keepers(&watch, &inputs);
+        self.spawn_notices(&watch, &inputs);
         self.spawn_pollers(&watch, &inputs);
         // Compiling the schemas takes its time: meanwhile the broker is made ready.
         let validator = tokio::task::spawn_blocking(CommandValidator::new);
@@ -123,6 +125,27 @@ impl App {
         }
     }
 
+    /// Who tells of each account what its operators have to know.
+    fn spawn_notices(&self, watch: &Watch, stage: &Stage) {
+        for account in &self.accounts {
+            let notices = Notices {
+                account: account.client.account().clone(),
+                role: account.client.role(),
+                journal: self.store.clone(),
+                exchange: self.config.broker.events_exchange.clone(),
+                mode: self.config.broker.event_mode,
+            };
+            let (auth, stop) = (account.auth.clone(), stage.token());
+            watch.spawn(stage, format!("the notices of {}", account.client.account()), move || {
+                let (notices, needs, stop) = (notices.clone(), auth.needs_login(), stop.clone());
+                async move {
+                    notices.run(needs, stop).await;
+                    Ok::<_, Error>(())
+                }
+            });
+        }
+    }
+
     /// A poller for each feed of each account.
     fn spawn_pollers(&self, watch: &Watch, stage: &Stage) {
         for account in &self.accounts {
@@ -154,9 +177,11 @@ impl App {
     /// One intake for the commands of all accounts.
     fn spawn_intake(&self, watch: &Watch, stage: &Stage, validator: CommandValidator) {
         let config = &self.config.broker;
-        let clients = self.accounts.iter().map(|account| (account.client.account().clone(), account.client.clone()));
+        let accounts = self.accounts.iter().map(|account| {
+            (account.client.account().clone(), Account::new(account.client.clone(), account.auth.clone()))
+        });
         let worker = Arc::new(Worker {
-            clients: clients.collect::<HashMap<_, _>>(),
+            accounts: accounts.collect::<HashMap<_, _>>(),
             store: self.store.clone(),
             validator,
             reply: Reply {
@@ -171,8 +196,15 @@ impl App {
             abort: watch.abort.clone(),
         });
         let (link, config, stop) = (self.consuming.clone(), config.clone(), stage.token());
+        let (publishing, store) = (self.publishing.clone(), self.store.clone());
         watch.spawn(stage, "the intake of commands".to_owned(), move || {
-            let intake = Intake { link: link.clone(), config: config.clone(), worker: worker.clone() };
+            let intake = Intake {
+                link: link.clone(),
+                publishing: publishing.clone(),
+                config: config.clone(),
+                store: store.clone(),
+                worker: worker.clone(),
+            };
             let stop = stop.clone();
             async move {
                 intake.run(stop).await;

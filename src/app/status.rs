@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::scrape::{Scrape, rows_of};
 use crate::domain::account::Role;
 use crate::domain::feed::FeedName;
-use crate::domain::token::TokenStore;
+use crate::domain::token::{Cause, RefreshRecord, TokenStore};
 use crate::events::FeedProgress;
 use crate::store::Journal;
 use crate::telemetry::Chain;
@@ -59,17 +59,34 @@ struct AccountReport {
     feeds: Vec<FeedReport>,
 }
 
-#[derive(Debug, Serialize)]
+/// The sign-in of an account; never a token.
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Login {
-    /// `ok`, `missing` or `required`.
+    /// `ok`, `missing`, `required` or, if the store can't be read, `unknown`.
     state: &'static str,
+    /// Why a person is needed, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
+    /// Since when a person is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<DateTime<Utc>>,
+    /// When a person last signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_in_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     access_token_expires_at: Option<DateTime<Utc>>,
+    /// When the newest tokens were obtained, by a sign-in or a refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     obtained_at: Option<DateTime<Utc>>,
+    /// The last refresh since the sign-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refreshed_at: Option<DateTime<Utc>>,
+    /// Whether a refresh began whose outcome is not known: it is on its way, or its answer was lost.
+    refresh_in_doubt: bool,
+    scopes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,25 +148,38 @@ impl Status {
         Ok(Report { version, started_at: self.started_at, ready, checks, accounts, pending_results })
     }
 
+    /// Whether an account can call: [`Auth`](crate::ffn::Auth) decides it, the store has the details.
     async fn login(&self, account: &super::Account) -> Login {
         let name = account.client.account();
-        let none = |state, reason| Login { state, reason, access_token_expires_at: None, obtained_at: None };
-        match self.scrape.store.login(name).await {
-            Err(error) => none("unknown", Some(Chain(&error).to_string())),
-            Ok(None) => none("missing", Some(format!("no sign-in yet: run `ffn-bridge login {name}`"))),
-            Ok(Some(login)) => {
-                let (state, reason) = match login.login_required {
-                    Some(reason) => ("required", Some(format!("{reason}: run `ffn-bridge login {name}`"))),
-                    None => ("ok", None),
-                };
-                let tokens = login.tokens.as_ref();
-                Login {
-                    state,
-                    reason,
-                    access_token_expires_at: tokens.map(|pair| pair.access_expires_at),
-                    obtained_at: tokens.map(|pair| pair.obtained_at),
-                }
+        let need = account.auth.needs_login().borrow().clone();
+        let stored = match self.scrape.store.login(name).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                return Login { state: "unknown", reason: Some(Chain(&error).to_string()), ..Login::default() };
             }
+        };
+        let tokens = stored.as_ref().and_then(|login| login.tokens.as_ref());
+        let signed_in_at = stored.as_ref().map(|login| login.signed_in_at);
+        let obtained_at = tokens.map(|pair| pair.obtained_at);
+        let refresh = stored.as_ref().and_then(|login| login.refresh.as_ref());
+        let (state, reason) = match &need {
+            None => ("ok", None),
+            Some(need) if need.cause == Cause::NeverSignedIn => {
+                ("missing", Some(format!("no sign-in yet: {}", need.action(name))))
+            }
+            Some(need) => ("required", Some(format!("{}: {}", need.reason, need.action(name)))),
+        };
+        Login {
+            state,
+            reason,
+            cause: need.as_ref().map(|need| need.cause),
+            since: need.as_ref().map(|need| need.since),
+            signed_in_at,
+            access_token_expires_at: tokens.map(|pair| pair.access_expires_at),
+            obtained_at,
+            refreshed_at: obtained_at.filter(|at| signed_in_at.is_some_and(|signed_in_at| *at > signed_in_at)),
+            refresh_in_doubt: refresh.is_some_and(RefreshRecord::is_doubtful),
+            scopes: tokens.map(|pair| pair.scopes.clone()).unwrap_or_default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::domain::account::AccountName;
 use crate::domain::message::ContentMode;
 
 /// Where the broker is and how the bridge's exchanges and queues are called there.
@@ -31,6 +32,8 @@ pub struct Config {
     pub reply_to_allow: Vec<ReplyPattern>,
     /// The ladder: how long a command waits in the broker before its next attempt, step by step.
     pub retry_steps: Vec<Duration>,
+    /// The accounts: each has a queue for commands that wait until it can call again.
+    pub accounts: Vec<AccountName>,
 }
 
 /// A pattern for queue names: `*` stands for any run of characters.

@@ -2,8 +2,7 @@
 
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel};
@@ -17,6 +16,7 @@ pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// A subscription to a queue.
 pub struct Consumer {
     channel: Channel,
+    queue: String,
     stream: lapin::Consumer,
 }
 
@@ -35,7 +35,7 @@ impl Consumer {
         let channel = link.channel().await?;
         answered("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
         let stream = consume(&channel, queue, BasicConsumeOptions::default()).await?;
-        Ok(Self { channel, stream })
+        Ok(Self { channel, queue: queue.to_owned(), stream })
     }
 
     /// Makes a queue of its own that goes with the connection, binds it to `exchange` and takes what
@@ -69,7 +69,7 @@ impl Consumer {
     async fn consume_unacknowledged(channel: Channel, queue: &str) -> Result<Self, Error> {
         let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let stream = consume(&channel, queue, options).await?;
-        Ok(Self { channel, stream })
+        Ok(Self { channel, queue: queue.to_owned(), stream })
     }
 
     /// The next delivery. An error or `None` (the queue is gone) ends the subscription.
@@ -78,16 +78,19 @@ impl Consumer {
         Some(delivery.map(|inner| Delivery { inner }).map_err(Error::request("deliver")))
     }
 
-    /// Asks for no more deliveries; those at hand can still be acknowledged.
-    pub async fn cancel(&self) {
-        let options = BasicCancelOptions::default();
-        let canceled = self.channel.basic_cancel(self.stream.tag(), options);
-        if let Err(error) = answered("cancel the subscription", canceled).await {
-            tracing::debug!(%error, "canceling the subscription failed");
-        }
+    /// How many messages of the queue are with no consumer.
+    ///
+    /// # Errors
+    /// The channel broke, or the queue is gone.
+    pub async fn ready(&self) -> Result<u32, Error> {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let declared = self.channel.queue_declare(short(&self.queue)?, options, FieldTable::default());
+        Ok(answered("count the messages of a queue", declared).await?.message_count())
     }
 
-    /// Gives what was not acknowledged back to the queue.
+    /// Ends the subscription and gives what was not acknowledged back to the queue, all of it at once and to
+    /// its place. Canceling first would not keep the order: what the broker has just sent then goes back
+    /// before what came earlier and is still here.
     pub async fn close(self) {
         if let Err(error) = answered("close the channel", self.channel.close(200, "done".into())).await {
             tracing::debug!(%error, "closing the channel failed");

@@ -85,10 +85,15 @@ impl Publisher {
         if let Some(reply_to) = outgoing.reply_to {
             properties = properties.with_reply_to(reply_to.into()).with_correlation_id(outgoing.message_id.into());
         }
-        let confirm = send(&channel, outgoing.exchange, outgoing.routing_key, outgoing.body, properties).await?;
-        if self.await_confirms(vec![confirm]).await?.is_empty() {
+        let result = async {
+            let confirm = send(&channel, outgoing.exchange, outgoing.routing_key, outgoing.body, properties).await?;
+            self.await_confirms(vec![confirm]).await
+        }
+        .await;
+        if self.or_close(result)?.is_empty() {
             Ok(())
         } else {
+            self.restore_first();
             let (exchange, routing_key) = (outgoing.exchange.to_owned(), outgoing.routing_key.to_owned());
             Err(Error::Unroutable { exchange, routing_key })
         }
@@ -144,9 +149,7 @@ impl Publisher {
         if self.or_close(result)?.is_empty() {
             Ok(())
         } else {
-            // The queue is gone: the next message brings the topology back first.
-            self.channel = None;
-            self.failed = true;
+            self.restore_first();
             let (exchange, routing_key) = (to.exchange.to_owned(), delivery.routing_key().to_owned());
             Err(Error::Unroutable { exchange, routing_key })
         }
@@ -176,6 +179,12 @@ impl Publisher {
             }
         };
         Ok(self.channel.insert(channel))
+    }
+
+    /// A queue is gone: the next message brings the topology back first.
+    fn restore_first(&mut self) {
+        self.channel = None;
+        self.failed = true;
     }
 
     /// After a failure the channel is in doubt: the next message gets a new one. A nack is no failure of

@@ -6,7 +6,9 @@
 //! - `{commands queue}.wait.{step}`: a fanout exchange and queue per step of the ladder, with a fixed
 //!   time to live; what expires goes to
 //! - `{commands queue}.retry`: a fanout exchange in front of the commands queue, so that a retry does
-//!   not reach others who are bound to the commands exchange.
+//!   not reach others who are bound to the commands exchange;
+//! - `{commands queue}.held.{account}`: a fanout exchange and queue per account, where its commands wait
+//!   while it can't call. They leave only by being consumed, by one consumer at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use super::{Config, Error, Link, answered};
+use crate::domain::account::AccountName;
 
 /// Deliveries of one command before the broker itself sets it aside. Our own record gives up long
 /// before; RabbitMQ 4 would default to 20, which a few restarts with a full prefetch can reach.
@@ -55,6 +58,8 @@ pub enum Argument {
     Text(String),
     /// A number.
     Number(i64),
+    /// On.
+    Yes,
 }
 
 /// What is wrong with an item, and what to do.
@@ -84,6 +89,11 @@ pub fn wait_exchange(config: &Config, step: Duration) -> String {
     format!("{}.wait.{}", config.commands_queue, humantime::format_duration(step).to_string().replace(' ', ""))
 }
 
+/// The exchange, and queue, of an account's commands that wait until it can call again.
+pub fn held_queue(config: &Config, account: &AccountName) -> String {
+    format!("{}.held.{account}", config.commands_queue)
+}
+
 fn retry_exchange(config: &Config) -> String {
     format!("{}.retry", config.commands_queue)
 }
@@ -103,8 +113,11 @@ pub fn plan(config: &Config) -> Vec<Item> {
     };
     let dead = dead_letter_exchange(config);
     let retry = retry_exchange(config);
-    let mut commands = safely_to(dead);
-    commands.insert("x-delivery-limit", Argument::Number(DELIVERY_LIMIT));
+    let taken_from = || {
+        let mut arguments = safely_to(dead);
+        arguments.insert("x-delivery-limit", Argument::Number(DELIVERY_LIMIT));
+        arguments
+    };
     let mut items = vec![
         exchange(&config.events_exchange, false),
         exchange(&config.commands_exchange, false),
@@ -113,7 +126,7 @@ pub fn plan(config: &Config) -> Vec<Item> {
         exchange(&retry, true),
         Item::Queue { name: config.dead_letter_queue.clone(), arguments: BTreeMap::new() },
         binding(&config.dead_letter_queue, dead),
-        Item::Queue { name: config.commands_queue.clone(), arguments: commands },
+        Item::Queue { name: config.commands_queue.clone(), arguments: taken_from() },
         binding(&config.commands_queue, &config.commands_exchange),
         binding(&config.commands_queue, &retry),
     ];
@@ -122,6 +135,15 @@ pub fn plan(config: &Config) -> Vec<Item> {
         let mut arguments = safely_to(&retry);
         let millis = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         arguments.insert("x-message-ttl", Argument::Number(millis));
+        items.push(exchange(&name, true));
+        items.push(Item::Queue { name: name.clone(), arguments });
+        items.push(binding(&name, &name));
+    }
+    for account in &config.accounts {
+        let name = held_queue(config, account);
+        let mut arguments = taken_from();
+        // What a consumer leaves behind comes back before the next one gets anything.
+        arguments.insert("x-single-active-consumer", Argument::Yes);
         items.push(exchange(&name, true));
         items.push(Item::Queue { name: name.clone(), arguments });
         items.push(binding(&name, &name));
@@ -233,6 +255,7 @@ fn table(arguments: &BTreeMap<&'static str, Argument>) -> FieldTable {
         let value = match value {
             Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
             Argument::Number(number) => AMQPValue::LongLongInt(*number),
+            Argument::Yes => AMQPValue::Boolean(true),
         };
         table.insert((*name).into(), value);
     }
@@ -279,6 +302,7 @@ mod tests {
             event_mode: crate::domain::message::ContentMode::Structured,
             reply_to_allow: Vec::new(),
             retry_steps: vec![Duration::from_secs(10), Duration::from_secs(90)],
+            accounts: vec!["acme".parse().unwrap()],
         }
     }
 
@@ -294,6 +318,24 @@ mod tests {
         assert_eq!(queue.unwrap()["x-dead-letter-exchange"], Argument::Text("ffn.commands.retry".into()));
         assert!(plan.contains(&Item::Binding { queue: wait.clone(), exchange: wait }));
         assert!(plan.contains(&Item::Binding { queue: "ffn.commands".into(), exchange: "ffn.commands.retry".into() }));
+    }
+
+    #[test]
+    fn what_is_held_stays_until_it_is_taken_by_one_at_a_time() {
+        let plan = plan(&config());
+        let held = held_queue(&config(), &"acme".parse().unwrap());
+        assert_eq!(held, "ffn.commands.held.acme");
+        let queue = plan.iter().find_map(|item| match item {
+            Item::Queue { name, arguments } if *name == held => Some(arguments),
+            _ => None,
+        });
+        let queue = queue.unwrap();
+        assert_eq!(queue["x-single-active-consumer"], Argument::Yes);
+        assert_eq!(queue["x-dead-letter-exchange"], Argument::Text("ffn.commands.dead".into()));
+        assert_eq!(queue["x-delivery-limit"], Argument::Number(DELIVERY_LIMIT));
+        assert!(!queue.contains_key("x-message-ttl"));
+        assert!(plan.contains(&Item::Exchange { name: held.clone(), fanout: true }));
+        assert!(plan.contains(&Item::Binding { queue: held.clone(), exchange: held }));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::link;
+use super::login::Misfit;
+use super::login::fit::{self, Verdict};
 use crate::app::Account;
 use crate::broker::topology;
 use crate::config::Config;
@@ -49,8 +51,19 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
     broker(config, &mut findings).await?;
     match store::open(&config.store).await {
         Ok(store) => {
+            for remark in store.remarks() {
+                findings.good("store", remark)?;
+            }
+            if let Err(error) = store.verify_seals().await {
+                findings.bad(
+                    "store",
+                    &Chain(&error).to_string(),
+                    "`ffn-bridge keys status` shows which keys are needed",
+                )?;
+                return Ok(ExitCode::FAILURE);
+            }
             match store.probe().await {
-                Ok(()) => findings.good("store", "can be written")?,
+                Ok(()) => findings.good("store", &format!("can be written; {}", sealed(config)))?,
                 Err(error) => findings.bad("store", &Chain(&error).to_string(), "is the disk full or read-only?")?,
             }
             let metrics = Metrics::new()?;
@@ -65,6 +78,14 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
         }
     }
     Ok(if findings.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// How tokens are stored from now on.
+fn sealed(config: &Config) -> String {
+    match config.store.keyring.current() {
+        Some(key) => format!("tokens are sealed with key {}", key.id()),
+        None => "tokens are stored unsealed (store.encryption_key seals them)".to_owned(),
+    }
 }
 
 async fn broker(config: &Config, findings: &mut Findings) -> io::Result<()> {
@@ -104,9 +125,15 @@ async fn check_account(account: &Account, store: &Arc<Sqlite>, findings: &mut Fi
             return Ok(());
         }
     }
-    match sign_in_and_call(account).await {
-        Ok(user) => {
-            findings.good(&what, &format!("signed in as {user}; tokens and API work"))?;
+    match sign_in_and_call(account, store).await {
+        Ok(Verdict::Fits(user)) => {
+            let user = user.map(|user| format!(" as {user}")).unwrap_or_default();
+            findings.good(&what, &format!("signed in{user}; tokens, scopes and role fit, and the API works"))?;
+        }
+        Ok(Verdict::Misfit(Misfit { why, remedy })) => findings.bad(&what, &why, &remedy)?,
+        Ok(Verdict::Unknown(why)) => {
+            let remedy = "the tokens work; run `ffn-bridge check` again in a while";
+            findings.bad(&what, &format!("whether its role is the right one could not be checked: {why}"), remedy)?;
         }
         Err(error) => {
             let remedy = remedy(&error, &account.client, account);
@@ -116,12 +143,21 @@ async fn check_account(account: &Account, store: &Arc<Sqlite>, findings: &mut Fi
     Ok(())
 }
 
-/// Renews the tokens, which proves client secret and refresh token, and calls the API with the new ones.
-async fn sign_in_and_call(account: &Account) -> Result<String, ffn::Error> {
+/// Renews the tokens, which proves client secret and refresh token, calls the API with the new ones, and looks
+/// whether scopes and role fit the configuration.
+async fn sign_in_and_call(account: &Account, store: &Arc<Sqlite>) -> Result<Verdict, ffn::Error> {
+    let (client, config) = (&account.client, &account.config.ffn);
     let no_token = |source| ffn::Error::NoToken { operation: "users.current", source };
     let token = account.auth.access_token().await.map_err(no_token)?;
     account.auth.rejected(&token).await.map_err(no_token)?;
-    Ok(users::current_user(&account.client).await?.id)
+    let user = users::current_user(client).await?;
+    let token = account.auth.access_token().await.map_err(no_token)?;
+    let login = store.login(&config.account).await.map_err(|error| no_token(error.into()))?;
+    let granted = login.and_then(|login| login.tokens).map(|pair| pair.scopes).unwrap_or_default();
+    if let Some(misfit) = fit::scopes(config, &granted) {
+        return Ok(Verdict::Misfit(misfit));
+    }
+    Ok(fit::prove(client, config, &granted, &token, Some(user)).await)
 }
 
 fn remedy(error: &ffn::Error, client: &Client, account: &Account) -> String {

@@ -3,7 +3,9 @@
 //! Errors go to standard error and say what happened, why, and what to do next.
 
 mod check;
-pub mod login;
+mod keys;
+mod login;
+mod logout;
 mod schema;
 mod send;
 mod tail;
@@ -15,14 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::app::{Account, App, Signals};
+use crate::app::{App, Signals};
 use crate::broker::Link;
-use crate::config::{self, Config};
+use crate::config::{self, AccountConfig, Config};
 use crate::domain::account::AccountName;
-use crate::metrics::Metrics;
-use crate::{store, telemetry};
+use crate::store::{self, Sqlite};
+use crate::telemetry;
 
 /// Connects the JTL Fulfillment Network (FFN) with RabbitMQ: changes come out as events, commands go in as messages.
 #[derive(Debug, Parser)]
@@ -41,8 +43,13 @@ enum Command {
     Run,
     /// Validates the configuration and reaches the broker, the store and each account's API
     Check(check::Arguments),
-    /// Signs an account in at FFN
-    Login(LoginArgs),
+    /// Signs an account in at FFN, or shows its sign-in
+    Login(login::Arguments),
+    /// Signs an account out: forgets its tokens
+    Logout(logout::Arguments),
+    /// Makes, shows and changes the keys that seal stored tokens
+    #[command(subcommand)]
+    Keys(keys::Action),
     /// Shows events as they arrive
     Tail(tail::Arguments),
     /// Publishes a command
@@ -51,23 +58,14 @@ enum Command {
     Schema(schema::Arguments),
 }
 
-#[derive(Debug, Args)]
-struct LoginArgs {
-    /// The account, as it is called in the configuration
-    account: AccountName,
-    /// Prints the URL and reads the answer, for a machine without a browser
-    #[arg(long, conflicts_with = "refresh_token")]
-    manual: bool,
-    /// Adopts a refresh token that exists already: `-` reads it from standard input
-    #[arg(long, value_name = "-", value_parser = ["-"])]
-    refresh_token: Option<String>,
-}
-
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Schema(arguments) = &cli.command {
         return finish(schema::run(arguments));
+    }
+    if let Command::Keys(keys::Action::Generate) = &cli.command {
+        return finish(keys::generate());
     }
     let config = match config::load(cli.config.as_deref(), config::environment()) {
         Ok(config) => config,
@@ -94,7 +92,9 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => bridge(config).await,
         Command::Check(arguments) => check::run(&config, &arguments).await,
-        Command::Login(arguments) => sign_in(&config, &arguments).await,
+        Command::Login(arguments) => login::run(&config, &arguments).await,
+        Command::Logout(arguments) => logout::run(&config, &arguments).await,
+        Command::Keys(action) => keys::run(&config, &action).await,
         Command::Tail(arguments) => tail::run(&config, &arguments).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
@@ -111,27 +111,23 @@ async fn bridge(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn sign_in(config: &Config, arguments: &LoginArgs) -> anyhow::Result<ExitCode> {
-    let names: Vec<&str> = config.accounts.iter().map(|account| account.ffn.account.as_str()).collect();
-    let found = config.accounts.iter().find(|account| account.ffn.account == arguments.account);
-    let account = found.with_context(|| {
-        format!(
-            "there is no account {:?} in the configuration; there is {}",
-            arguments.account.as_str(),
-            names.join(", ")
-        )
-    })?;
+/// The account of that name.
+///
+/// # Errors
+/// There is none; the sentence names those that there are.
+fn account_named<'c>(config: &'c Config, name: &AccountName) -> anyhow::Result<&'c AccountConfig> {
+    let found = config.accounts.iter().find(|account| account.ffn.account == *name);
+    found.with_context(|| {
+        let names: Vec<&str> = config.accounts.iter().map(|account| account.ffn.account.as_str()).collect();
+        format!("there is no account {:?} in the configuration; there is {}", name.as_str(), names.join(", "))
+    })
+}
+
+/// The store, for a command of a person's; they are told what they should know of its opening.
+async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
     let store = store::open(&config.store).await?;
-    let metrics = Metrics::new()?;
-    let Account { config: account, auth, client } = Account::new(account, store, &metrics)?;
-    let way = match (&arguments.refresh_token, arguments.manual) {
-        (Some(_), _) => login::Way::RefreshToken,
-        (None, true) => login::Way::Manual,
-        (None, false) => login::Way::Browser,
-    };
-    let input = tokio::io::BufReader::new(tokio::io::stdin());
-    login::login(&auth, &client, &account.ffn, way, input, &mut io::stdout()).await?;
-    Ok(ExitCode::SUCCESS)
+    store.remarks().iter().for_each(|remark| complain(remark));
+    Ok(store)
 }
 
 /// A connection to the broker for a command of a person's.

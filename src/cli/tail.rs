@@ -85,7 +85,7 @@ fn line(delivery: &Delivery, color: bool) -> String {
     let clock = clean(time.get(11..19).unwrap_or("--:--:--"));
     let key = format!("{:<32}", clean(delivery.routing_key()));
     let key = if color { format!("\u{1b}[1m{key}\u{1b}[0m") } else { key };
-    let id = text("outboundId").unwrap_or_default();
+    let id = text("outboundId").or_else(|| text("account")).unwrap_or_default();
     let mut words = vec![clean(text("merchantOutboundNumber").unwrap_or(id))];
     match (text("previousStatus"), text("status")) {
         (Some(before), Some(now)) => words.push(clean(&format!("{before} → {now}"))),
@@ -99,6 +99,9 @@ fn line(delivery: &Delivery, color: bool) -> String {
     if data.get("trackingIds").is_some() {
         words.push(format!("{} {}", clean(text("carrier").unwrap_or("carrier unknown")), list("trackingIds")));
         words.push(list("trackingUrls"));
+    }
+    if let Some(reason) = text("reason") {
+        words.push(clean(reason));
     }
     if data.get("changed").is_some() {
         words.push(format!("changed: {}", list("changed")));

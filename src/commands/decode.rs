@@ -14,6 +14,9 @@ use crate::schema::result::{CommandError, ErrorCode, FieldError};
 
 /// Header that carries the id of a command that came without one through the waiting queues.
 pub const COMMAND_ID_HEADER: &str = "ffn-command-id";
+/// Header of a command without an id of its own that was delivered before it was sent on to the held queue:
+/// there it counts as redelivered.
+pub const REDELIVERED_HEADER: &str = "ffn-redelivered";
 /// Header with which a publisher sets the ordering key.
 pub const ORDERING_KEY_HEADER: &str = "ffn-ordering-key";
 
@@ -39,7 +42,7 @@ pub struct Envelope {
     pub correlation_id: Option<String>,
     /// W3C trace context, if it is one.
     pub traceparent: Option<String>,
-    /// Whether the broker has delivered it before.
+    /// Whether it was delivered before, also on its way through the held queue.
     pub redelivered: bool,
     /// When it last failed, if it was put back from the dead-letter queue.
     pub put_back: Option<DateTime<Utc>>,
@@ -134,7 +137,7 @@ fn envelope(delivery: &Delivery) -> Envelope {
         reply_to: delivery.reply_to().filter(|queue| !queue.is_empty()).map(str::to_owned),
         correlation_id: delivery.correlation_id().map(str::to_owned),
         traceparent: delivery.header("traceparent").filter(|value| is_traceparent(value)),
-        redelivered: delivery.redelivered(),
+        redelivered: delivery.redelivered() || delivery.header(REDELIVERED_HEADER).is_some(),
         put_back: delivery.header(LAST_FAILED_HEADER).and_then(|text| text.parse().ok()),
         routing_key,
     }

@@ -53,6 +53,13 @@ pub enum Outcome {
         /// The last trouble.
         error: CommandError,
     },
+    /// Not before the account can call again.
+    Unable {
+        /// Whether the tries may have had their effect.
+        setback: Setback,
+        /// The last trouble.
+        error: CommandError,
+    },
 }
 
 /// Executes commands of one account.
@@ -90,8 +97,11 @@ impl Executor<'_> {
             tries.left = tries.left.saturating_sub(1);
             let pause = trouble.retry_after().unwrap_or(tries.pause);
             let disposition = trouble.disposition();
-            if tries.left == 0 || pause > LONGEST_PAUSE || disposition == Disposition::NeedsLogin {
-                let setback = tries.setback(&trouble);
+            let setback = tries.setback(&trouble);
+            if disposition == Disposition::NeedsLogin {
+                return Outcome::Unable { setback, error: explain(&trouble) };
+            }
+            if tries.left == 0 || pause > LONGEST_PAUSE {
                 return Outcome::Later { setback, after: trouble.retry_after(), error: explain(&trouble) };
             }
             tracing::debug!(account = %self.client.account(), operation = operation.name, error = %Chain(&trouble), "trying again");

@@ -1,37 +1,117 @@
-//! Taking commands from the queue: subscribes, subscribes again when the broker was away, and hands
+//! Taking commands from the queues: subscribes, subscribes again when the broker was away, and hands
 //! each delivery to its lane.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
+use futures_util::future::{join, join_all};
 use tokio_util::sync::CancellationToken;
 
 use super::decode::decode;
+use super::gate::Taken;
+use super::held::Held;
 use super::lanes::Lanes;
+use super::sign_in;
 use super::worker::{Job, Worker};
-use crate::broker::{self, Consumer, Link, RETRY, topology};
+use crate::broker::{self, Consumer, Delivery, Link, Publisher, RETRY, topology};
+use crate::store::Store;
 use crate::telemetry::Chain;
 
 /// How long a command is kept that can't be worked on before the broker gets it back.
 const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
+/// How long the commands queue is left alone at start while it is not known whether something is held:
+/// what comes from there meanwhile would have to go behind it.
+const HELD_FIRST: Duration = Duration::from_secs(2);
 
 /// Takes commands until it is stopped.
 pub struct Intake {
     /// The consuming connection.
     pub link: Arc<Link>,
+    /// The publishing connection.
+    pub publishing: Arc<Link>,
     /// The broker's names.
     pub config: broker::Config,
+    /// Is told when nothing is held any more.
+    pub store: Arc<dyn Store>,
     /// Does the work.
     pub worker: Arc<Worker>,
+}
+
+/// The lanes and who works there, whichever queue a command comes from.
+pub struct Crew {
+    lanes: Lanes<Job>,
+    worker: Arc<Worker>,
+}
+
+impl Crew {
+    /// Hands on a delivery from the commands queue.
+    fn take(&self, delivery: Delivery, stop: &CancellationToken) {
+        self.push(delivery, None, stop);
+    }
+
+    /// Hands on a delivery from a held queue.
+    pub fn take_held(&self, delivery: Delivery, taken: Taken, stop: &CancellationToken) {
+        self.push(delivery, Some(taken), stop);
+    }
+
+    fn push(&self, delivery: Delivery, taken: Option<Taken>, stop: &CancellationToken) {
+        let command = decode(&delivery);
+        let job = Job { delivery, command, arrived: Instant::now(), taken };
+        let (lane, id) = job.lane();
+        let (worker, stop) = (self.worker.clone(), stop.clone());
+        // A lane does all its work with what its first job brought: it is the same for every job.
+        self.lanes.push(lane, id, job, move |job| work(worker.clone(), job, stop.clone()));
+    }
+}
+
+/// Brings a delivery to its end. One from a held queue that is not goes back to its place when its
+/// subscription ends.
+async fn work(worker: Arc<Worker>, job: Job, stop: CancellationToken) {
+    // What has not begun when the bridge stops is for whoever comes next: it goes back when the channel is closed.
+    if stop.is_cancelled() {
+        return;
+    }
+    if let Err(error) = worker.handle(&job).await {
+        tracing::error!(error = %Chain(&error), "a command is left to the broker, which will deliver it again");
+        if job.taken.is_none() {
+            // A store that fails now fails again at once; each return counts at the broker.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(GIVE_BACK_AFTER) => {}
+            }
+            job.delivery.give_back().await;
+        }
+    }
 }
 
 impl Intake {
     /// Takes commands until `stop` is cancelled, then finishes those at hand and gives the others back.
     pub async fn run(self, stop: CancellationToken) {
-        let lanes = Lanes::new();
+        let crew = Crew { lanes: Lanes::new(), worker: self.worker.clone() };
+        let accounts = self.worker.accounts.iter();
+        let held = accounts.clone().map(|(name, account)| Held {
+            name: name.clone(),
+            account: account.clone(),
+            link: self.link.clone(),
+            publisher: Publisher::new(self.publishing.clone(), self.config.clone()),
+            config: self.config.clone(),
+            store: self.store.clone(),
+        });
+        let held = join_all(held.map(|held| held.run(&crew, &stop)));
+        let watched = join_all(accounts.map(|(_, account)| sign_in::watch(account, &stop)));
+        join(self.run_commands(&crew, &stop), join(held, watched)).await;
+    }
+
+    /// The commands queue.
+    async fn run_commands(&self, crew: &Crew, stop: &CancellationToken) {
         let mut backoff = RETRY.build();
         let mut last: Option<Consumer> = None;
+        let known = join_all(self.worker.accounts.values().map(|account| account.gate.settled()));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            known = tokio::time::timeout(HELD_FIRST, known) => drop(known),
+        }
         while !stop.is_cancelled() {
             let subscribed = tokio::select! {
                 () = stop.cancelled() => break,
@@ -41,7 +121,7 @@ impl Intake {
                 Ok(mut consumer) => {
                     backoff = RETRY.build();
                     tracing::info!(queue = self.config.commands_queue, "taking commands");
-                    self.take(&mut consumer, &lanes, &stop).await;
+                    self.take(&mut consumer, crew, stop).await;
                     last = Some(consumer);
                 }
                 Err(error) => tracing::warn!(error = %Chain(&error), "commands can't be taken; trying again"),
@@ -52,10 +132,7 @@ impl Intake {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        if let Some(consumer) = &last {
-            consumer.cancel().await;
-        }
-        lanes.drained().await;
+        crew.lanes.drained().await;
         if let Some(consumer) = last {
             consumer.close().await;
         }
@@ -69,7 +146,7 @@ impl Intake {
         Consumer::subscribe(&self.link, &self.config.commands_queue, self.config.prefetch).await
     }
 
-    async fn take(&self, consumer: &mut Consumer, lanes: &Lanes<Job>, stop: &CancellationToken) {
+    async fn take(&self, consumer: &mut Consumer, crew: &Crew, stop: &CancellationToken) {
         loop {
             let delivery = tokio::select! {
                 biased;
@@ -77,29 +154,7 @@ impl Intake {
                 delivery = consumer.next() => delivery,
             };
             match delivery {
-                Some(Ok(delivery)) => {
-                    let command = decode(&delivery);
-                    let job = Job { delivery, command, arrived: Instant::now() };
-                    let (lane, id) = job.lane();
-                    let (worker, stop) = (self.worker.clone(), stop.clone());
-                    lanes.push(lane, id, job, move |job| {
-                        let (worker, stop) = (worker.clone(), stop.clone());
-                        async move {
-                            // What has not begun when the bridge stops is for whoever comes next.
-                            if stop.is_cancelled() {
-                                job.delivery.give_back().await;
-                            } else if let Err(error) = worker.handle(&job).await {
-                                tracing::error!(error = %Chain(&error), "a command is left to the broker, which will deliver it again");
-                                // A store that fails now fails again at once; each return counts at the broker.
-                                tokio::select! {
-                                    () = stop.cancelled() => {}
-                                    () = tokio::time::sleep(GIVE_BACK_AFTER) => {}
-                                }
-                                job.delivery.give_back().await;
-                            }
-                        }
-                    });
-                }
+                Some(Ok(delivery)) => crew.take(delivery, stop),
                 Some(Err(error)) => {
                     tracing::warn!(error = %Chain(&error), "the subscription to commands broke");
                     return;

@@ -7,7 +7,8 @@
 //! 5. acknowledge, last.
 //!
 //! A crash between any two steps leads back to step 1 with what was recorded, and from there to the
-//! step that is missing.
+//! step that is missing. While the account can't call, there is one step before them all: to its held
+//! queue, confirmed, and nothing is begun; see [`super::gate`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,20 +20,21 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::decode::{COMMAND_ID_HEADER, Command, Envelope, LAST_FAILED_HEADER, Refusal};
+use super::decode::{COMMAND_ID_HEADER, Command, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER, Refusal};
 use super::executor::{Executor, Outcome};
+use super::gate::{AccountGate, Phase, Taken};
 use super::lanes::LaneKey;
 use super::reply::{Ending, Reply};
 use crate::broker::{self, Delivery, Forward, Publisher, RETRY, topology};
 use crate::domain::account::AccountName;
 use crate::domain::message::{Draft, rfc3339};
-use crate::ffn::Client;
 use crate::ffn::fields::Fields;
 use crate::ffn::operations::Operation;
+use crate::ffn::{Auth, Client};
 use crate::metrics::CommandMetrics;
 use crate::schema::CommandValidator;
 use crate::schema::result::{CommandError, ErrorCode, FieldError, ResultSucceeded};
-use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, Setback, Store};
+use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, HELD, Setback, Store};
 use crate::telemetry::Chain;
 
 /// How long a waiting command holds back others of its key beyond its wait, before it counts as lost.
@@ -42,8 +44,8 @@ const HEADER_LIMIT: usize = 1000;
 
 /// Everything that executing commands takes.
 pub struct Worker {
-    /// The accounts' APIs.
-    pub clients: HashMap<AccountName, Arc<Client>>,
+    /// The accounts.
+    pub accounts: HashMap<AccountName, Account>,
     /// Inbox and journal.
     pub store: Arc<dyn Store>,
     /// Checks bodies.
@@ -60,6 +62,24 @@ pub struct Worker {
     pub metrics: CommandMetrics,
     /// Ends waits that would hold up a stop.
     pub abort: CancellationToken,
+}
+
+/// One account, as its commands see it.
+#[derive(Clone)]
+pub struct Account {
+    /// Its API.
+    pub client: Arc<Client>,
+    /// Its sign-in.
+    pub auth: Arc<Auth>,
+    /// Whether its commands are executed or held.
+    pub gate: Arc<AccountGate>,
+}
+
+impl Account {
+    /// An account at start.
+    pub fn new(client: Arc<Client>, auth: Arc<Auth>) -> Self {
+        Self { client, auth, gate: Arc::new(AccountGate::new()) }
+    }
 }
 
 /// Why a delivery was not brought to its end; the broker will deliver it again.
@@ -84,12 +104,23 @@ pub struct Job {
     pub command: Result<Command, Box<Refusal>>,
     /// When it came.
     pub arrived: Instant,
+    /// Set if it came from its account's held queue.
+    pub taken: Option<Taken>,
+}
+
+/// What became of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+enum Settled {
+    /// It can be acknowledged.
+    Done,
+    /// It is the broker's, which will deliver it again.
+    Left,
 }
 
 /// A command of a known account and name, validated.
 struct Accepted<'a> {
     command: &'a Command,
-    client: &'a Client,
+    account: &'a Account,
     operation: &'static Operation,
     fields: Fields,
     key: CommandKey,
@@ -128,18 +159,28 @@ fn ordering_key(command: &Command) -> String {
 }
 
 impl Worker {
-    /// Brings a delivery to its end and acknowledges it.
+    /// Brings a delivery to its end and acknowledges it; leaves one from the held queue alone whose account
+    /// can't call.
     ///
     /// # Errors
     /// It is not acknowledged; the broker will deliver it again.
     pub async fn handle(&self, job: &Job) -> Result<(), Error> {
         let settled = match self.accept(job) {
-            Ok(accepted) => self.process(job, &accepted).await,
-            Err(refusal) => self.refuse(job, *refusal).await,
+            Ok(accepted) => self.admit(job, &accepted).await?,
+            Err(refusal) => {
+                self.refuse(job, *refusal).await?;
+                Settled::Done
+            }
         };
-        settled?;
+        if settled == Settled::Left {
+            return Ok(());
+        }
         match job.delivery.ack().await {
-            Ok(true) => {}
+            Ok(true) => {
+                if let Some(taken) = &job.taken {
+                    taken.settle();
+                }
+            }
             // It will come again and be answered from the record.
             Ok(false) => tracing::debug!(command.id = job.envelope().id, "the channel of the delivery is gone"),
             Err(error) => tracing::debug!(command.id = job.envelope().id, %error, "acknowledging failed"),
@@ -163,8 +204,8 @@ impl Worker {
             Box::new(Refusal { envelope: envelope.clone(), error })
         };
         let account = envelope.account.parse::<AccountName>().ok();
-        let Some((account, client)) = account.and_then(|name| self.clients.get_key_value(&name)) else {
-            let known: Vec<&str> = self.clients.keys().map(AccountName::as_str).collect();
+        let Some((name, account)) = account.and_then(|name| self.accounts.get_key_value(&name)) else {
+            let known: Vec<&str> = self.accounts.keys().map(AccountName::as_str).collect();
             let message = format!(
                 "the routing key {:?} names no account of this bridge; there is {}",
                 shorten(&envelope.routing_key),
@@ -172,11 +213,11 @@ impl Worker {
             );
             return Err(refuse(ErrorCode::UnknownAccount, message, Vec::new()));
         };
-        let operation = Operation::named(&envelope.command).filter(|operation| operation.is_for(client.role()));
+        let operation = Operation::named(&envelope.command).filter(|operation| operation.is_for(account.client.role()));
         let Some(operation) = operation else {
             let message = format!(
                 "a {} account has no command {:?}; there is {}",
-                client.role(),
+                account.client.role(),
                 shorten(&envelope.command),
                 self.validator.commands().collect::<Vec<_>>().join(", ")
             );
@@ -192,12 +233,29 @@ impl Worker {
         let fields: Fields = serde_json::from_str(command.body.get()).map_err(|error| {
             refuse(ErrorCode::InvalidCommand, format!("the command can't be read: {error}"), Vec::new())
         })?;
-        let key = CommandKey { account: account.clone(), id: envelope.id.clone() };
-        Ok(Accepted { command, client, operation, fields, key, ordering_key: ordering_key(command) })
+        let key = CommandKey { account: name.clone(), id: envelope.id.clone() };
+        Ok(Accepted { command, account, operation, fields, key, ordering_key: ordering_key(command) })
     }
 
-    async fn process(&self, job: &Job, accepted: &Accepted<'_>) -> Result<(), Error> {
-        let Accepted { command, client, operation, key, .. } = accepted;
+    /// Executes a command, or sends it to the held queue if its account can't call or has others there.
+    async fn admit(&self, job: &Job, accepted: &Accepted<'_>) -> Result<Settled, Error> {
+        let gate = &accepted.account.gate;
+        match &job.taken {
+            Some(taken) if taken.is_over() || gate.phase() == Phase::Paused => Ok(Settled::Left),
+            Some(_) => self.process(job, accepted).await,
+            None => match gate.hold() {
+                None => self.process(job, accepted).await,
+                Some(_holding) => {
+                    self.store.hold(&accepted.key).await?;
+                    self.hold(job, accepted).await
+                }
+            },
+        }
+    }
+
+    async fn process(&self, job: &Job, accepted: &Accepted<'_>) -> Result<Settled, Error> {
+        let Accepted { command, account, operation, key, .. } = accepted;
+        let client = &*account.client;
         let arrival = Arrival {
             key: key.clone(),
             routing_key: command.envelope.routing_key.clone(),
@@ -207,9 +265,18 @@ impl Worker {
         };
         let (attempt, in_doubt, first_failed_at) = match self.store.begin(arrival).await? {
             Begin::Execute { attempt, in_doubt, first_failed_at } => (attempt, in_doubt, first_failed_at),
-            Begin::Finished(finished) => return self.answer_again(job, accepted, *finished).await,
-            Begin::Conflict => return self.refuse(job, conflict(&command.envelope)).await,
-            Begin::Behind => return self.postpone(job, accepted, Setback::Behind, None, None).await,
+            Begin::Finished(finished) => {
+                self.answer_again(job, accepted, *finished).await?;
+                return Ok(Settled::Done);
+            }
+            Begin::Conflict => {
+                self.refuse(job, conflict(&command.envelope)).await?;
+                return Ok(Settled::Done);
+            }
+            Begin::Behind => {
+                self.postpone(job, accepted, Setback::Behind, None, None).await?;
+                return Ok(Settled::Done);
+            }
         };
         // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
         let in_doubt = in_doubt || (command.envelope.redelivered && !command.envelope.has_own_id);
@@ -226,23 +293,62 @@ impl Worker {
                     reconciled,
                     response,
                 };
-                self.finish(job, accepted, attempt, first_failed_at, Ending::Succeeded { subject, result }).await
+                self.finish(job, accepted, attempt, first_failed_at, Ending::Succeeded { subject, result }).await?;
             }
             Outcome::Failed { error, reconciled } => {
                 let ending = Ending::failed(&command.envelope, attempt, reconciled, error);
-                self.finish(job, accepted, attempt, first_failed_at, ending).await
+                self.finish(job, accepted, attempt, first_failed_at, ending).await?;
             }
             Outcome::Later { setback, error, .. }
                 if matches!(setback, Setback::InDoubt | Setback::NoEffect) && attempt >= self.config.max_attempts =>
             {
                 let ending = Ending::failed(&command.envelope, attempt, false, exhausted(setback, attempt, error));
-                self.finish(job, accepted, attempt, first_failed_at, ending).await
+                self.finish(job, accepted, attempt, first_failed_at, ending).await?;
             }
             Outcome::Later { setback, after, error } => {
                 tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits for its next attempt");
-                self.postpone(job, accepted, setback, after, first_failed_at).await
+                self.postpone(job, accepted, setback, after, first_failed_at).await?;
+            }
+            Outcome::Unable { setback, error } => {
+                tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits until its account can call");
+                return self.unable(job, accepted, setback).await;
             }
         }
+        Ok(Settled::Done)
+    }
+
+    /// Stops the account's commands, and has this one wait in the held queue: at its place, if it came
+    /// from there.
+    async fn unable(&self, job: &Job, accepted: &Accepted<'_>, setback: Setback) -> Result<Settled, Error> {
+        let gate = &accepted.account.gate;
+        if job.taken.is_some() {
+            gate.pause();
+            self.store.wait(&accepted.key, setback, HELD).await?;
+            return Ok(Settled::Left);
+        }
+        let _holding = gate.pause_and_hold();
+        self.store.wait(&accepted.key, setback, HELD).await?;
+        self.hold(job, accepted).await
+    }
+
+    /// Sends a command to the held queue of its account.
+    async fn hold(&self, job: &Job, accepted: &Accepted<'_>) -> Result<Settled, Error> {
+        // Its copy will be delivered: two of one that has no id could not be told apart.
+        if !job.delivery.is_live() {
+            return Ok(Settled::Left);
+        }
+        let envelope = &accepted.command.envelope;
+        let mut headers = Vec::new();
+        if !envelope.has_own_id {
+            headers.push((COMMAND_ID_HEADER, accepted.key.id.clone()));
+            if envelope.redelivered {
+                headers.push((REDELIVERED_HEADER, "true".to_owned()));
+            }
+        }
+        let exchange = topology::held_queue(&self.broker, &accepted.key.account);
+        self.forward(job, &exchange, headers).await?;
+        self.count(job, accepted.operation.name, "held");
+        Ok(Settled::Done)
     }
 
     /// Records how a command ended, with its result, and sets it aside if it failed.
@@ -257,7 +363,7 @@ impl Worker {
         let envelope = &accepted.command.envelope;
         // A command that was put back has a result of its own beside the one it had before.
         let distinct = envelope.put_back.map(rfc3339).unwrap_or_default();
-        let event = self.reply.event(envelope, Some(accepted.client.role()), &ending, &distinct)?;
+        let event = self.reply.event(envelope, Some(accepted.account.client.role()), &ending, &distinct)?;
         let drafts = self.reply.drafts(envelope, &event);
         let error = ending.error().map(|error| (error.code.as_str().to_owned(), error.message.clone()));
         let finished = Finished { event, error, attempts, first_failed_at, set_aside: false };
@@ -300,7 +406,12 @@ impl Worker {
         let Refusal { envelope, error } = refusal;
         tracing::warn!(key = shorten(&envelope.routing_key), command.id = envelope.id, code = %error.code, error = error.message, "a command is refused");
         let ending = Ending::failed(&envelope, 0, false, error.clone());
-        let role = envelope.account.parse().ok().and_then(|name| self.clients.get(&name)).map(|client| client.role());
+        let role = envelope
+            .account
+            .parse()
+            .ok()
+            .and_then(|name| self.accounts.get(&name))
+            .map(|account| account.client.role());
         let distinct = format!("{}{}", error.code, job.command.as_ref().map_or("", |command| &command.digest));
         let event = self.reply.event(&envelope, role, &ending, &distinct)?;
         self.publish(self.reply.drafts(&envelope, &event)).await?;
@@ -377,14 +488,14 @@ impl Worker {
 
     /// Labels come from closed sets: an account that is not configured is `unknown`.
     fn account_label<'a>(&self, envelope: &'a Envelope) -> &'a str {
-        let known = envelope.account.parse().is_ok_and(|name: AccountName| self.clients.contains_key(&name));
+        let known = envelope.account.parse().is_ok_and(|name: AccountName| self.accounts.contains_key(&name));
         if known { &envelope.account } else { "unknown" }
     }
 
     fn count(&self, job: &Job, command: &str, outcome: &str) {
         let account = self.account_label(job.envelope());
         self.metrics.finished.with_label_values(&[account, command, outcome]).inc();
-        if outcome != "retried" {
+        if !matches!(outcome, "retried" | "held") {
             self.metrics.duration.with_label_values(&[command]).observe(job.arrived.elapsed().as_secs_f64());
         }
     }

@@ -142,13 +142,15 @@ fn whole(root: &mut Section<'_>) -> Option<Config> {
         }
     });
     let (commands, retry_steps) = commands?;
+    let accounts = accounts?;
+    let names = accounts.iter().map(|account| account.ffn.account.clone()).collect();
     Some(Config {
-        broker: broker::Config { retry_steps, ..broker? },
+        broker: broker::Config { retry_steps, accounts: names, ..broker? },
         store: store?,
         http: http?,
         log: log?,
         commands,
-        accounts: accounts?,
+        accounts,
         effective: String::new(),
     })
 }

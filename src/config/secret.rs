@@ -9,6 +9,7 @@ use url::{Host, Url};
 use super::section::Section;
 use super::tree::{Kind, quoted};
 use super::value::Value;
+use crate::store::seal::Key;
 
 /// A secret, from wherever it is kept.
 pub(super) fn secret(value: &Value<'_>) -> Option<SecretString> {
@@ -39,6 +40,29 @@ pub(super) fn amqp_url(value: &Value<'_>) -> Option<SecretString> {
         }
         Err(message) => value.refuse(message),
     }
+}
+
+/// A key that seals what is stored. What was given is not quoted: it may be a key with a slip.
+pub(super) fn sealing_key(value: &Value<'_>) -> Option<Key> {
+    let secret = secret(value)?;
+    Key::parse(&secret).map(Some).unwrap_or_else(|error| {
+        let subject = value.masked_origin().unwrap_or_else(|| "what was given".to_owned());
+        value.refuse(format!(
+            "{subject} {error}: a key is 32 random bytes in base64, 43 characters or 44 with the = at its end; \
+             `ffn-bridge keys generate` makes one"
+        ))
+    })
+}
+
+/// A list of such keys.
+pub(super) fn sealing_keys(value: &Value<'_>) -> Option<Vec<Key>> {
+    let wanted = r#"a list of keys such as [{ env = "NAME" }]"#;
+    if !matches!(value.node.kind, Kind::List(_)) {
+        return value.wrong_type_unseen(wanted);
+    }
+    let keys = value.each(wanted, sealing_key)?;
+    value.mask(format!("[{}]", vec![quoted("***"); keys.len()].join(", ")), None);
+    Some(keys)
 }
 
 /// What an `env` or `file` refers to, and a word on where that is.

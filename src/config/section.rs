@@ -11,14 +11,13 @@ use super::value::Value;
 pub(super) struct Section<'a> {
     pub(super) value: Value<'a>,
     known: Vec<&'static str>,
-    refused: Vec<&'static str>,
     /// Whether its keys are lines of the effective configuration.
     effective: bool,
 }
 
 impl<'a> Section<'a> {
     pub(super) fn new(value: Value<'a>) -> Self {
-        Self { value, known: Vec::new(), refused: Vec::new(), effective: false }
+        Self { value, known: Vec::new(), effective: false }
     }
 
     /// Begins a part of the effective configuration.
@@ -116,14 +115,6 @@ impl<'a> Section<'a> {
         read.into_iter().collect()
     }
 
-    /// A key that a later version will know.
-    pub(super) fn not_yet(&mut self, key: &'static str, instead: &str) {
-        self.refused.push(key);
-        if self.value.node.get(key).is_some() {
-            let _: Option<()> = self.refuse(key, format!("not available in this version{instead}"));
-        }
-    }
-
     /// Notes that a key is missing, with what could be written.
     pub(super) fn missing<T>(&self, key: &str, example: &str) -> Option<T> {
         let path = self.path(key);
@@ -175,7 +166,7 @@ impl<'a> Section<'a> {
     /// What nobody asked for is a mistake: most often a slip of the pen.
     pub(super) fn refuse_unknown_keys(&self) {
         let Kind::Table(entries) = &self.value.node.kind else { return };
-        let asked = |key: &str| self.known.iter().chain(&self.refused).any(|known| *known == key);
+        let asked = |key: &str| self.known.contains(&key);
         for (key, entry) in entries.iter().filter(|(key, _)| !asked(key)) {
             let hint = did_you_mean(key, self.known.iter().copied());
             let stop = if hint.is_empty() { "." } else { "" };

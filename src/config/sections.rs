@@ -8,11 +8,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::broker::config::ReplyPattern;
 use crate::domain::message::ContentMode;
+use crate::store::Keyring;
 use crate::{broker, commands, store, telemetry};
 
 use super::HttpConfig;
 use super::read::{boolean, broker_name, choice, duration, integer, text};
-use super::secret::{amqp_url, secret};
+use super::secret::{amqp_url, sealing_key, sealing_keys, secret};
 use super::section::Section;
 use super::value::Value;
 
@@ -24,7 +25,7 @@ pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// Reply queues that a command may name unless the configuration says otherwise.
 const REPLY_TO_ALLOW: [&str; 5] = ["amq.rabbitmq.reply-to*", "amq.gen-*", "reply*", "*.reply", "*.replies"];
 
-/// `[broker]`; the ladder comes from `[commands]`.
+/// `[broker]`; the ladder comes from `[commands]`, the accounts' names from `[[accounts]]`.
 pub(super) fn broker(section: &mut Section<'_>) -> Option<broker::Config> {
     let url = section.required("url", r#"url = "amqp://USER:PASSWORD@HOST:5672/%2f""#, amqp_url);
     let events_exchange = section.or("events_exchange", "ffn.events", broker_name);
@@ -59,6 +60,7 @@ pub(super) fn broker(section: &mut Section<'_>) -> Option<broker::Config> {
         event_mode: event_mode?,
         reply_to_allow: reply_to_allow?,
         retry_steps: Vec::new(),
+        accounts: Vec::new(),
     })
 }
 
@@ -90,24 +92,34 @@ fn reply_patterns(value: &Value<'_>) -> Option<Vec<ReplyPattern>> {
 
 /// `[store]`.
 pub(super) fn store(section: &mut Section<'_>) -> Option<store::Config> {
-    section.not_yet("encryption_key", ": take it out, and keep the database where only the bridge can read it");
-    section.or("url", "sqlite:ffn-bridge.db", |value| {
-        let wanted = r#""sqlite:" and the path of a file, such as "sqlite:ffn-bridge.db""#;
-        let url = value.text(wanted)?;
-        let scheme = url.split(':').next().unwrap_or_default();
-        if matches!(scheme, "postgres" | "postgresql") {
-            return value.refuse(format!("PostgreSQL is not available in this version: write {wanted}"));
+    let database = section.or("url", "sqlite:ffn-bridge.db", database);
+    let current = section.optional("encryption_key", sealing_key);
+    let old = section.optional("old_encryption_keys", sealing_keys);
+    if section.has("old_encryption_keys") && !section.has("encryption_key") {
+        let why = "without encryption_key nothing is sealed: set it as well (`ffn-bridge keys generate` makes a key)";
+        return section.refuse("old_encryption_keys", why);
+    }
+    let (current, old) = (current?, old?.unwrap_or_default());
+    let keyring = current.map(|current| Keyring::new(current, old)).unwrap_or_default();
+    Some(store::Config { database: database?, keyring })
+}
+
+fn database(value: &Value<'_>) -> Option<store::Database> {
+    let wanted = r#""sqlite:" and the path of a file, such as "sqlite:ffn-bridge.db""#;
+    let url = value.text(wanted)?;
+    let scheme = url.split(':').next().unwrap_or_default();
+    if matches!(scheme, "postgres" | "postgresql") {
+        return value.refuse(format!("PostgreSQL is not available in this version: write {wanted}"));
+    }
+    match url.strip_prefix("sqlite:") {
+        None => value.refuse_given(&format!("is no store: write {wanted}")),
+        Some("" | ":memory:") => value.refuse_given(&format!("keeps nothing: write {wanted}")),
+        Some(path) if path.starts_with("//") => {
+            value.refuse_given(&format!("has slashes too many: write {wanted}, or \"sqlite:/var/lib/…\""))
         }
-        match url.strip_prefix("sqlite:") {
-            None => value.refuse_given(&format!("is no store: write {wanted}")),
-            Some("" | ":memory:") => value.refuse_given(&format!("keeps nothing: write {wanted}")),
-            Some(path) if path.starts_with("//") => {
-                value.refuse_given(&format!("has slashes too many: write {wanted}, or \"sqlite:/var/lib/…\""))
-            }
-            Some(path) if path.contains('?') => value.refuse_given("has parameters: leave out the ? and what follows"),
-            Some(path) => Some(store::Config::Sqlite { path: PathBuf::from(path) }),
-        }
-    })
+        Some(path) if path.contains('?') => value.refuse_given("has parameters: leave out the ? and what follows"),
+        Some(path) => Some(store::Database::Sqlite { path: PathBuf::from(path) }),
+    }
 }
 
 /// `[http]`.

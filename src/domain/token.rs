@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::account::AccountName;
@@ -51,8 +53,40 @@ pub struct StoredLogin {
     pub signed_in_at: DateTime<Utc>,
     /// Why a person has to sign in again, if one has to.
     pub login_required: Option<String>,
+    /// Since when.
+    pub login_required_since: Option<DateTime<Utc>>,
     /// A refresh of this pair that began and has brought no newer pair.
     pub refresh: Option<RefreshRecord>,
+}
+
+// Part of events: a word that is here stays.
+/// What kind of thing keeps an account from calling until a person has acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Nobody has signed in yet.
+    NeverSignedIn,
+    /// The account was signed out.
+    SignedOut,
+    /// The refresh token is of no use any more: it was refused, or the answers to it could not be read.
+    TokenRefused,
+    /// FFN rejects access tokens although they were just refreshed. It is tried again, and may pass by itself.
+    AccessRejected,
+    /// The OAuth server does not accept client id and secret. They have to be mended; a sign-in does not help.
+    ClientRefused,
+}
+
+impl Cause {
+    /// The word, as it stands in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverSignedIn => "never-signed-in",
+            Self::SignedOut => "signed-out",
+            Self::TokenRefused => "token-refused",
+            Self::AccessRejected => "access-rejected",
+            Self::ClientRefused => "client-refused",
+        }
+    }
 }
 
 /// What is recorded of the refreshes of one pair, until they bring a new one.

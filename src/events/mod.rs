@@ -10,7 +10,8 @@
 //! [`normalizer`] compares an item with what is known of its entity and derives the events, by rules
 //! without I/O; the journal ([`Journal`](crate::store::Journal)) takes a page's events and what is now
 //! known in one transaction; [`Relay`] publishes one lane of the journal in order, here the events of an
-//! account, and the results of commands in a lane of their own; [`Progress`] is how far each feed is.
+//! account, and the results of commands in a lane of their own; [`Progress`] is how far each feed is;
+//! [`Notices`] adds to an account's lane what its operators have to know of the bridge itself.
 //!
 //! What is recorded, and who sets it: a feed's checkpoint (poller, after the last page of a window, when
 //! all before it is in the journal); an entity's memory (poller, with its events); a lane's confirmed
@@ -23,17 +24,19 @@
 
 pub mod config;
 pub mod normalizer;
+mod notices;
 mod poller;
 mod progress;
 mod relay;
 
 pub use config::Config;
+pub use notices::Notices;
 pub use poller::Poller;
 pub use progress::{FeedProgress, Progress};
 pub use relay::Relay;
 
 /// Every type of event that the bridge knows by name.
-pub const KNOWN_TYPES: [&str; 13] = [
+pub const KNOWN_TYPES: [&str; 14] = [
     "ffn.outbound.created.v1",
     "ffn.outbound.pending.v1",
     "ffn.outbound.acknowledged.v1",
@@ -47,4 +50,5 @@ pub const KNOWN_TYPES: [&str; 13] = [
     "ffn.outbound.deleted.v1",
     "ffn.shipment.dispatched.v1",
     "ffn.shipment.updated.v1",
+    "ffn.bridge.login-required.v1",
 ];

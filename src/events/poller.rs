@@ -160,9 +160,10 @@ impl Poller {
                         matches!(&error, Error::Ffn(error) if error.status() == Some(StatusCode::BAD_REQUEST));
                     refusals = if refused { refusals + 1 } else { refusals };
                     let asked = match &error {
-                        Error::Ffn(ffn::Error::NoToken { source: ffn::auth::Error::NeedsLogin { .. }, .. }) => {
-                            Some(self.config.poll_interval.min(LOGIN_LOOK))
-                        }
+                        Error::Ffn(ffn::Error::NoToken {
+                            source: ffn::auth::Error::NeedsLogin { .. } | ffn::auth::Error::ClientRefused { .. },
+                            ..
+                        }) => Some(self.config.poll_interval.min(LOGIN_LOOK)),
                         Error::Ffn(error) => error.retry_after().map(|wait| wait.min(LONGEST_WAIT)),
                         _ => None,
                     };

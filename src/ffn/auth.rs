@@ -29,6 +29,7 @@ pub use super::oauth::{Authorization, TokenError};
 use super::{Config, oauth::OAuth};
 use crate::domain::account::AccountName;
 use crate::domain::clock::Clock;
+pub use crate::domain::token::Cause;
 use crate::domain::token::{StoreError, TokenPair, TokenStore};
 use crate::metrics::FfnMetrics;
 use crate::telemetry::Chain;
@@ -148,8 +149,20 @@ impl Auth {
         }
     }
 
-    /// Whether and why a person is needed, as it is now and as it changes. Known after the first call here
-    /// or the keeper's first look.
+    /// Looks once what is stored, so that [`Auth::needs_login`] and the metrics are right from then on.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn look(&self) -> Result<(), Error> {
+        let session = Arc::clone(&self.session).lock_owned().await;
+        let account = session.account().clone();
+        apart(session, |session| session.read().boxed())
+            .await
+            .unwrap_or(Err(Error::Temporary { account, source: None }))
+    }
+
+    /// Whether and why a person is needed, as it is now and as it changes. Known after [`Auth::look`],
+    /// the first call here or the keeper's first look.
     pub fn needs_login(&self) -> watch::Receiver<Option<Need>> {
         self.shared.need.subscribe()
     }

@@ -1,7 +1,7 @@
 //! The one way to the API: sends a call with a token, within the account's budget, and sorts the answer.
 //!
-//! Feeds, operations and look-ups are built on [`Client::call`]. The guarantees: a 401 leads to one better
-//! token and one repetition, a 403 or 404 to none (contract 2.4); the host is the configured one and
+//! Feeds, operations and look-ups are built on [`Client::call`]. The guarantees: a 401 leads to a better
+//! token and a repetition, a 403 or 404 to none (contract 2.4); the host is the configured one and
 //! redirects are off, so the bearer token goes nowhere else (contract 1); a body larger than
 //! [`BODY_LIMIT`] is never read to its end; every answer teaches the server's clock (contract 7.6, rule 2).
 
@@ -28,6 +28,9 @@ use crate::metrics::FfnMetrics;
 
 /// The largest body that is read, in bytes after decompression.
 pub const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// How often a call is repeated whose token ended on its way. One that is rejected although it was refreshed
+/// for this is not repeated.
+const REPETITIONS: usize = 3;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -103,21 +106,19 @@ impl Client {
     /// See [`Error`]; [`Error::disposition`] says what to do.
     pub async fn call(&self, request: Request) -> Result<Answer, Error> {
         let no_token = |source| Error::NoToken { operation: request.operation, source };
-        // A token in hand may end while its turn is awaited: it is fetched afterwards.
-        let permit = self.gate.enter(request.priority).await;
-        let token = self.auth.access_token().await.map_err(no_token)?;
-        let raw = self.send(&request, &token).await?;
-        drop(permit);
-        if raw.status != StatusCode::UNAUTHORIZED {
-            return self.judge(&request, raw);
+        let mut repetitions = REPETITIONS;
+        loop {
+            // A token in hand may end while its turn is awaited: it is fetched afterwards.
+            let permit = self.gate.enter(request.priority).await;
+            let token = self.auth.access_token().await.map_err(no_token)?;
+            let raw = self.send(&request, &token).await?;
+            drop(permit);
+            let is_rejected = raw.status == StatusCode::UNAUTHORIZED && repetitions > 0;
+            if !is_rejected || self.auth.rejected(&token).await.map_err(no_token)?.is_none() {
+                return self.judge(&request, raw);
+            }
+            repetitions -= 1;
         }
-        let Some(better) = self.auth.rejected(&token).await.map_err(no_token)? else {
-            return self.judge(&request, raw);
-        };
-        let _permit = self.gate.enter(request.priority).await;
-        let better = self.auth.access_token().await.unwrap_or(better);
-        let raw = self.send(&request, &better).await?;
-        self.judge(&request, raw)
     }
 
     /// Sends a call with a token that is not the account's yet; a 401 is an answer like any other.

@@ -145,8 +145,14 @@ impl MemoryStore {
         let mut login = self.login.lock().unwrap();
         let generation = login.as_ref().map_or(1, |login| login.generation + 1);
         let signed_in_at = Utc::now();
-        *login =
-            Some(StoredLogin { tokens: Some(pair), generation, signed_in_at, login_required: None, refresh: None });
+        *login = Some(StoredLogin {
+            tokens: Some(pair),
+            generation,
+            signed_in_at,
+            login_required: None,
+            login_required_since: None,
+            refresh: None,
+        });
         generation
     }
 
@@ -246,6 +252,7 @@ impl TokenStore for MemoryStore {
             self.change(|login| {
                 if login.generation == generation {
                     login.login_required = Some(reason);
+                    login.login_required_since.get_or_insert_with(Utc::now);
                 }
             });
             Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
 use super::envelope::Envelope;
-use super::event::{OUTBOUND_STATUS_EVENTS, OutboundData, ShipmentData};
+use super::event::{LoginRequiredData, OUTBOUND_STATUS_EVENTS, OutboundData, ShipmentData};
 use super::result::{FAILED_TYPE, ResultFailed, ResultSucceeded, SUCCEEDED_TYPE};
 use super::{examples, tidy};
 
@@ -69,6 +69,7 @@ struct Shape {
 pub fn catalog() -> Vec<Document> {
     let mut documents = outbound_events();
     documents.extend(shipment_events());
+    documents.extend(bridge_events());
     documents.push(command::<OutboundCreate>("outbound.create"));
     documents.push(command::<OutboundUpdate>("outbound.update"));
     documents.push(command::<OutboundCancel>("outbound.cancel"));
@@ -132,6 +133,16 @@ fn shipment_events() -> Vec<Document> {
             Shape { required: &["changed"], ..Shape::default() },
         ),
     ]
+}
+
+/// Events about the bridge itself.
+fn bridge_events() -> Vec<Document> {
+    vec![message::<LoginRequiredData>(
+        Kind::Event,
+        "ffn.bridge.login-required.v1",
+        "An account can't call until a person has acted.",
+        &Shape::default(),
+    )]
 }
 
 /// The whole body of a structured message: the envelope with its `data`.

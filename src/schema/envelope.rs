@@ -20,7 +20,7 @@ pub struct Envelope {
     /// What happened.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// FFN's id of the entity, where known.
+    /// FFN's id of the entity, where known; of events about the bridge itself the account's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub subject: Option<String>,

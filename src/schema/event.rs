@@ -1,5 +1,5 @@
-//! The `data` of events about outbounds and their shipping notifications, as the normalizer writes it
-//! (interface, "Events"). What an event does not have is left out, never null.
+//! The `data` of events: about outbounds and their shipping notifications, as the normalizer writes it, and
+//! about the bridge itself (interface, "Events"). What an event does not have is left out, never null.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::decimal::Decimal;
 use super::snapshot::{Outbound, OutboundShippingNotification};
+use crate::domain::token::Cause;
 
 /// FFN's statuses that have an event of their own, with that event's name (contract 10.7). `Preparation` has none:
 /// an order that begins there is `created`.
@@ -123,4 +124,21 @@ pub struct ShipmentPackage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Decimal")]
     pub weight: Option<Box<RawValue>>,
+}
+
+/// An account can't call until a person has acted. Other accounts go on; of this one nothing is lost meanwhile:
+/// its feeds are read on afterwards, and its commands wait. There is one event for each time that a person is needed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginRequiredData {
+    /// The configured account.
+    pub account: String,
+    /// What kind of thing it is.
+    pub cause: Cause,
+    /// Why, in words.
+    pub reason: String,
+    /// When it was found out.
+    pub since: DateTime<Utc>,
+    /// What to do, in words, with the command to run.
+    pub action: String,
 }

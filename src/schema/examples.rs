@@ -37,7 +37,11 @@ fn command(name: &str) -> Value {
 
 fn event_data(name: &str) -> Value {
     let word = name.strip_suffix(".v1").and_then(|name| name.rsplit('.').next()).unwrap_or_default();
-    if name.starts_with("ffn.shipment.") { shipment_data(word) } else { outbound_data(word) }
+    match name {
+        _ if name.starts_with("ffn.shipment.") => shipment_data(word),
+        _ if name.starts_with("ffn.bridge.") => bridge_data(),
+        _ => outbound_data(word),
+    }
 }
 
 fn outbound_data(event: &str) -> Value {
@@ -116,6 +120,16 @@ fn shipment_data(event: &str) -> Value {
     data
 }
 
+fn bridge_data() -> Value {
+    json!({
+        "account": "acme",
+        "cause": "token-refused",
+        "reason": "the OAuth server refused it with status 401: invalid_request: Token has been revoked",
+        "since": "2026-01-05T08:03:00Z",
+        "action": "run `ffn-bridge login acme`"
+    })
+}
+
 fn result_data(name: &str) -> Value {
     if name == SUCCEEDED_TYPE {
         json!({
@@ -139,6 +153,7 @@ fn envelope(name: &str, data: &Value) -> Value {
     let subject = data
         .get("outboundShippingNotificationId")
         .or_else(|| data.get("outboundId"))
+        .or_else(|| data.get("account"))
         .cloned()
         .unwrap_or_else(|| "ACME02K7Q2".into());
     json!({

@@ -39,6 +39,7 @@ macro_rules! conformance {
             an_attempt_without_an_outcome_is_in_doubt
             setbacks_count_and_doubt_as_they_should
             a_waiting_command_holds_back_later_ones_of_its_key
+            a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released
             the_same_id_for_something_else_is_a_conflict
             a_result_enters_the_journal_with_the_outcome
             a_newer_sign_in_clears_that_one_is_needed
@@ -303,6 +304,28 @@ pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &i
     assert_eq!(execute(store, "c4").await, (1, false));
 }
 
+pub(super) async fn a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released(store: &impl Store) {
+    let first = arrival("c1", "d").key;
+    // What was never begun leaves no record, and what was cut off stays in doubt.
+    store.hold(&first).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (1, false));
+    store.hold(&first).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (2, true));
+    store.wait(&first, Setback::NoEffect, at(0)).await.unwrap();
+    store.hold(&first).await.unwrap();
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    assert_eq!(execute(store, "c1").await, (3, false));
+    store.wait(&first, Setback::NotTried, HELD).await.unwrap();
+    store.release(&other()).await.unwrap();
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    store.release(&acme()).await.unwrap();
+    assert_eq!(execute(store, "c2").await, (1, false));
+    // A wait in the ladder is none of that.
+    store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
+    store.release(&acme()).await.unwrap();
+    assert!(matches!(store.begin(arrival("c3", "d")).await.unwrap(), Begin::Behind));
+}
+
 pub(super) async fn the_same_id_for_something_else_is_a_conflict(store: &impl Store) {
     execute(store, "c1").await;
     assert!(matches!(store.begin(arrival("c1", "other")).await.unwrap(), Begin::Conflict));
@@ -339,13 +362,21 @@ pub(super) async fn a_newer_sign_in_clears_that_one_is_needed(store: &impl Store
     assert!(store.login(&acme()).await.unwrap().is_none());
     let first = store.save_tokens(&acme(), pair("one"), Origin::SignIn).await.unwrap();
     store.require_login(&acme(), first.generation, "refused".into()).await.unwrap();
-    assert_eq!(login(store).await.login_required.as_deref(), Some("refused"));
+    let required = login(store).await;
+    assert_eq!(required.login_required.as_deref(), Some("refused"));
+    let since = required.login_required_since.unwrap();
+    assert!(since >= first.signed_in_at);
+    // Found out again: since the first time.
+    store.require_login(&acme(), first.generation, "refused again".into()).await.unwrap();
+    let again = login(store).await;
+    assert_eq!((again.login_required.as_deref(), again.login_required_since), (Some("refused again"), Some(since)));
     let second = store.save_tokens(&acme(), pair("two"), Origin::SignIn).await.unwrap();
     assert!(second.generation > first.generation && second.signed_in_at >= first.signed_in_at);
     // The refusal of an older token says nothing of the newer one.
     store.require_login(&acme(), first.generation, "refused".into()).await.unwrap();
     let now = login(store).await;
     assert_eq!((now.generation, now.login_required), (second.generation, None));
+    assert_eq!(now.login_required_since, None);
     let tokens = now.tokens.unwrap();
     assert_eq!((tokens.refresh.expose_secret(), tokens.access.expose_secret()), ("two", "access of two"));
     assert_eq!((tokens.scopes, tokens.access_expires_at), (pair("two").scopes, pair("two").access_expires_at));
@@ -417,6 +448,7 @@ pub(super) async fn a_sign_out_forgets_the_tokens_and_keeps_count(store: &impl S
     assert!(store.sign_out(&acme()).await.unwrap() && !store.sign_out(&acme()).await.unwrap());
     let now = login(store).await;
     assert!(now.tokens.is_none() && now.login_required.is_some() && now.generation > first.generation);
+    assert!(now.login_required_since >= Some(first.signed_in_at));
     assert!(store.kept_answers(&acme()).await.unwrap().is_empty());
     // A refresh that was in flight does not undo it.
     let late = Origin::Refresh { of: first.generation };

@@ -7,6 +7,7 @@
 pub mod config;
 #[cfg(test)]
 mod conformance;
+pub mod seal;
 mod sqlite;
 
 use std::collections::HashMap;
@@ -16,8 +17,9 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-pub use config::Config;
-pub use sqlite::Sqlite;
+pub use config::{Config, Database};
+pub use seal::Keyring;
+pub use sqlite::{Rotation, Sealing, Sqlite};
 
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
@@ -25,13 +27,14 @@ use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::message::{CloudEvent, Draft, Lane, Message};
 use crate::domain::token::{StoreError, TokenStore};
 
-/// Opens the store that the configuration names, making or migrating it where needed.
+/// Opens the store that the configuration names, making or migrating it where needed. Whether its keys fit
+/// is another question: see [`Sqlite::verify_seals`].
 ///
 /// # Errors
 /// The database can't be opened, or is newer than this program.
 pub async fn open(config: &Config) -> Result<Arc<Sqlite>, Error> {
-    match config {
-        Config::Sqlite { path } => Sqlite::open(path).await.map(Arc::new),
+    match &config.database {
+        Database::Sqlite { path } => Sqlite::open(path, config.keyring.clone()).await.map(Arc::new),
     }
 }
 
@@ -67,9 +70,54 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Stored secrets can't be opened; nothing was written.
+    #[error("{}", tell_sealed(.0))]
+    Sealed(Vec<Unopened>),
+    /// A secret could not be sealed; nothing was written.
+    #[error(transparent)]
+    Unsealable(#[from] seal::SealError),
+    /// There is no key to seal with.
+    #[error(
+        "there is no key to seal with: set store.encryption_key (`ffn-bridge keys generate` makes a key). Nothing was changed"
+    )]
+    NoKey,
+    /// A refresh of tokens does not end.
+    #[error("account {account} has been refreshing its tokens for a minute. Nothing was changed: try again")]
+    Refreshing {
+        /// The account.
+        account: AccountName,
+    },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// An account whose stored secrets can't be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unopened {
+    /// The account, as the database names it.
+    pub account: String,
+    /// Why.
+    pub reason: seal::OpenError,
+}
+
+/// What, where, and what to do.
+fn tell_sealed(unopened: &[Unopened]) -> String {
+    let reasons: Vec<String> =
+        unopened.iter().map(|Unopened { account, reason }| format!("of account {account}: {reason}")).collect();
+    let damaged = unopened.iter().all(|it| it.reason == seal::OpenError::Damaged);
+    let remedy = if damaged {
+        "Bring the database back from a backup"
+    } else {
+        "Set the key as store.encryption_key, or list it in store.old_encryption_keys"
+    };
+    let names: Vec<&str> = unopened.iter().map(|it| it.account.as_str()).collect();
+    let or = if damaged { "or" } else { "or, if the key is lost," };
+    format!(
+        "a stored sign-in can't be opened ({}). Nothing was changed. {remedy}, {or} run {} and sign in again",
+        reasons.join("; "),
+        names.iter().map(|name| format!("`ffn-bridge logout {name}`")).collect::<Vec<_>>().join(", "),
+    )
 }
 
 impl From<Error> for StoreError {
@@ -252,6 +300,9 @@ pub enum Setback {
     Behind,
 }
 
+/// The end of the wait of a command in its account's held queue: none, until it is begun again.
+pub const HELD: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+
 /// The command log: which commands were seen, tried and finished.
 pub trait CommandLog: Send + Sync {
     /// Records a delivery before the call that it asks for, durably, and says what to do with it.
@@ -260,6 +311,15 @@ pub trait CommandLog: Send + Sync {
     /// Records that the command goes to a waiting queue. Until `hold_until` later commands of its
     /// ordering key are held back; then it counts as lost from there.
     fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, hold_until: DateTime<Utc>) -> Pending<'a, ()>;
+
+    /// Records that a command which was to be tried again goes to its account's held queue: later ones of
+    /// its ordering key are held back until it is begun again, or [`CommandLog::release`] counts it as
+    /// lost. One that was never begun has no record and needs none.
+    fn hold<'a>(&'a self, key: &'a CommandKey) -> Pending<'a, ()>;
+
+    /// Records that the account's held queue is empty: what is still on record as held is not there, and
+    /// holds back nothing.
+    fn release<'a>(&'a self, account: &'a AccountName) -> Pending<'a, ()>;
 
     /// Records the outcome and its result messages in one transaction.
     fn finish<'a>(&'a self, key: &'a CommandKey, finished: Finished, results: Vec<Draft>) -> Pending<'a, ()>;

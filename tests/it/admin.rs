@@ -212,7 +212,8 @@ async fn a_bridge_that_may_not_declare_names_everything_that_is_missing_and_runs
     let names = &world.names;
     let commands = names.commands();
     let mut wanted = vec![format!("exchange {}", names.events()), format!("exchange {}", names.results())];
-    for both in [commands.clone(), names.dead(), format!("{commands}.wait.300ms"), format!("{commands}.wait.1s")] {
+    let others = ["wait.300ms", "wait.1s", "held.acme"].map(|name| format!("{commands}.{name}"));
+    for both in [commands.clone(), names.dead()].into_iter().chain(others) {
         wanted.extend([format!("exchange {both}"), format!("queue {both}")]);
     }
     wanted.push(format!("exchange {commands}.retry"));

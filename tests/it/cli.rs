@@ -6,12 +6,11 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::browser::{SignIn, approve, refuse, visit};
 use crate::support::process::Process;
 use crate::support::{Proxy, Setup, World, broker, order, until};
 
 /// Everything a command has printed.
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -20,19 +19,19 @@ fn output(output: &Output) -> String {
 }
 
 /// An address where nothing listens.
-fn closed_port() -> u16 {
+pub fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Runs a command: its exit code and all it has printed, in which there may be no secret.
-async fn run(world: &World, arguments: &[&str]) -> (i32, String) {
+pub async fn run(world: &World, arguments: &[&str]) -> (i32, String) {
     let output = world.bridge.cli(arguments, "");
     let said = said(&output);
     no_secret(world, &said).await;
     (output.status.code().unwrap(), said)
 }
 
-async fn no_secret(world: &World, said: &str) {
+pub async fn no_secret(world: &World, said: &str) {
     let broker = url::Url::parse(&broker::shared_url()).unwrap();
     let password = format!(":{}@", broker.password().unwrap());
     for secret in world.simulator.secrets().await.into_iter().chain([password, "wr0ng".to_owned()]) {
@@ -41,7 +40,7 @@ async fn no_secret(world: &World, said: &str) {
 }
 
 /// Each of `words` is there.
-fn tells(said: &str, words: &[&str]) {
+pub fn tells(said: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{word:?} is not told: {said}");
     }
@@ -54,14 +53,6 @@ fn failure(said: &str, what: &str) -> String {
     let at = at.unwrap_or_else(|| panic!("{what} did not fail: {said}"));
     assert!(lines.get(at + 1).is_some_and(|line| line.trim_start().starts_with('→')), "no remedy: {said}");
     lines[at..=at + 1].join("\n")
-}
-
-/// How many sign-ins of the account have been stored.
-fn generation(world: &World) -> i64 {
-    if !world.dir.path().join("bridge.db").exists() {
-        return 0;
-    }
-    world.db().number("SELECT coalesce(max(generation), 0) FROM logins WHERE account = 'acme'", [])
 }
 
 // ---------------------------------------------------------------- check
@@ -209,133 +200,6 @@ async fn a_queue_that_exists_otherwise_is_told_by_check_and_by_run() {
     let (code, said) = run(&world, &["run"]).await;
     assert_eq!(code, 1, "{said}");
     tells(&said, &wanted);
-}
-
-// ---------------------------------------------------------------- login
-
-#[tokio::test]
-async fn a_refresh_token_from_elsewhere_is_taken_once() {
-    let world = Setup::new().signed_out().build().await;
-    let output = world.bridge.cli(&["login", "acme", "--refresh-token", "-"], "demo-refresh-token\n");
-    assert!(output.status.success(), "{}", said(&output));
-    tells(&said(&output), &["The tokens of account acme are stored.", "Signed in as ACME (merchant)."]);
-    no_secret(&world, &said(&output)).await;
-    let before = generation(&world);
-
-    let output = world.bridge.cli(&["login", "acme", "--refresh-token", "-"], "demo-refresh-token\n");
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    tells(&said(&output), &["A refresh token works once", "What was stored for account acme stays"]);
-    no_secret(&world, &said(&output)).await;
-    assert_eq!(generation(&world), before);
-    assert_eq!(run(&world, &["check"]).await.0, 0);
-    let (code, said) = run(&world, &["login", "nobody", "--manual"]).await;
-    assert_eq!(code, 1);
-    tells(&said, &["there is no account \"nobody\"", "there is acme"]);
-}
-
-#[tokio::test]
-async fn a_sign_in_by_hand_takes_the_pasted_address_or_the_code_alone() {
-    let world = Setup::new().simulator(&["--auto-approve"]).signed_out().build().await;
-    for code_alone in [false, true] {
-        let before = generation(&world);
-        let mut sign_in = SignIn::begin(world.bridge.command(&["login", "acme", "--manual"])).await;
-        let location = approve(&sign_in.url).await;
-        let code = location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-        sign_in.paste(if code_alone { &code } else { location.as_str() }).await;
-        let output = sign_in.end().await;
-        assert!(output.status.success(), "{}", said(&output));
-        tells(&said(&output), &["Signed in as ACME (merchant)."]);
-        no_secret(&world, &said(&output)).await;
-        assert_eq!(generation(&world), before + 1);
-    }
-    let (code, said) = run(&world, &["check"]).await;
-    assert_eq!(code, 0, "{said}");
-}
-
-#[tokio::test]
-async fn a_sign_in_by_hand_that_was_refused_or_belongs_elsewhere_stores_nothing() {
-    let world = Setup::new().signed_out().build().await;
-    let mut sign_in = SignIn::begin(world.bridge.command(&["login", "acme", "--manual"])).await;
-    let location = refuse(&sign_in.url).await;
-    sign_in.paste(location.as_str()).await;
-    let output = sign_in.end().await;
-    assert_eq!(output.status.code(), Some(1));
-    tells(&said(&output), &["the sign-in was refused: access_denied", "demo-client"]);
-
-    let mut sign_in = SignIn::begin(world.bridge.command(&["login", "acme", "--manual"])).await;
-    sign_in.paste("http://127.0.0.1/callback?code=abc&state=another").await;
-    let output = sign_in.end().await;
-    assert_eq!(output.status.code(), Some(1));
-    tells(&said(&output), &["belongs to another sign-in", "Run the command again"]);
-
-    let mut sign_in = SignIn::begin(world.bridge.command(&["login", "acme", "--manual"])).await;
-    sign_in.paste("made-up-code").await;
-    let output = sign_in.end().await;
-    assert_eq!(output.status.code(), Some(1));
-    tells(&said(&output), &["A code works once", "check redirect_uri"]);
-    assert!(!said(&output).contains("made-up-code"), "{}", said(&output));
-    assert_eq!(generation(&world), 0, "nothing is stored");
-}
-
-/// `login` with a browser that notes which page it is to open.
-async fn with_browser(world: &World) -> SignIn {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = world.dir.path().join("bin");
-    std::fs::create_dir_all(&folder).unwrap();
-    let (browser, opened) = (folder.join("xdg-open"), world.dir.path().join("opened"));
-    std::fs::write(&browser, format!("#!/bin/sh\nprintf %s \"$1\" > {0}.new && mv {0}.new {0}\n", opened.display()))
-        .unwrap();
-    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = world.bridge.command(&["login", "acme"]);
-    command.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
-    let sign_in = SignIn::begin(command).await;
-    let page = until("the browser to be opened", async || std::fs::read_to_string(&opened).ok()).await;
-    assert_eq!(page, sign_in.url.as_str(), "the browser gets what is printed");
-    std::fs::remove_file(&opened).unwrap();
-    sign_in
-}
-
-#[tokio::test]
-async fn a_sign_in_through_the_browser_ends_with_a_page_that_says_so() {
-    let world = Setup::new().simulator(&["--auto-approve"]).signed_out().build().await;
-    let sign_in = with_browser(&world).await;
-    let (status, page) = visit(&sign_in.url).await;
-    assert_eq!(status, 200);
-    tells(&page, &["Signed in. You can close this window."]);
-    let output = sign_in.end().await;
-    assert!(output.status.success(), "{}", said(&output));
-    tells(&said(&output), &["Signed in as ACME (merchant)."]);
-    no_secret(&world, &said(&output)).await;
-    assert_eq!(generation(&world), 1);
-}
-
-#[tokio::test]
-async fn a_sign_in_through_the_browser_that_was_refused_stores_nothing_and_a_foreign_answer_does_not_end_it() {
-    let world = Setup::new().signed_out().build().await;
-    let sign_in = with_browser(&world).await;
-    let redirect = refuse(&sign_in.url).await;
-    let mut foreign = redirect.clone();
-    foreign.set_query(Some("code=abc&state=another"));
-    let (status, page) = visit(&foreign).await;
-    assert_eq!(status, 400, "{page}");
-    let (status, page) = visit(&redirect).await;
-    assert_eq!(status, 200);
-    tells(&page, &["The sign-in failed. The terminal says why."]);
-    let output = sign_in.end().await;
-    assert_eq!(output.status.code(), Some(1));
-    tells(&said(&output), &["the sign-in was refused: access_denied"]);
-    assert_eq!(generation(&world), 0);
-}
-
-#[tokio::test]
-async fn a_registered_redirect_whose_port_is_taken_is_told() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let redirect = format!("redirect_uri = \"http://127.0.0.1:{port}/callback\"");
-    let world = Setup::new().signed_out().account(&redirect).build().await;
-    let (code, said) = run(&world, &["login", "acme"]).await;
-    assert_eq!(code, 1, "{said}");
-    tells(&said, &[&format!("port {port} of redirect_uri"), "--manual"]);
 }
 
 // ---------------------------------------------------------------- send, tail, schema
@@ -528,12 +392,21 @@ fn help_lists_the_commands_and_a_command_that_is_none_is_bad_usage() {
     let folder = tempfile::tempdir().unwrap();
     let help = plain(folder.path(), &["--help"]).output().unwrap();
     assert_eq!(help.status.code(), Some(0));
-    for command in ["run", "check", "login", "tail", "send", "schema"] {
+    for command in ["run", "check", "login", "logout", "tail", "send", "schema"] {
         assert!(output(&help).lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}");
         let own = plain(folder.path(), &[command, "--help"]).output().unwrap();
         assert_eq!(own.status.code(), Some(0));
     }
-    for arguments in [&["teil"][..], &[], &["send"], &["login"], &["schema", "--sideways"]] {
+    for arguments in [
+        &["teil"][..],
+        &[],
+        &["send"],
+        &["login"],
+        &["logout"],
+        &["login", "acme", "--status", "--manual"],
+        &["login", "acme", "--json"],
+        &["schema", "--sideways"],
+    ] {
         let bad = plain(folder.path(), arguments).output().unwrap();
         assert_eq!(bad.status.code(), Some(2), "{arguments:?}: {}", said(&bad));
         assert!(bad.stdout.is_empty() && !bad.stderr.is_empty(), "{arguments:?}");

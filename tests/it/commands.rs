@@ -1,5 +1,6 @@
 //! Commands: what a publisher may rely on, whatever it sends and however FFN and the network behave.
 
+mod held;
 mod idempotency;
 mod malformed;
 mod order;

@@ -96,7 +96,8 @@ async fn rounds(mut weather: impl FnMut(&mut fastrand::Rng) -> Weather) -> Tally
             let again = requests[at + 1..].iter().any(|later| number(&later["token"]) == token);
             let answered = request["outcome"] == "refreshed" && request["delivered"] == true;
             assert!(!(answered && again), "round {round}: sent again after its answer: {requests:#?}");
-            let refused = request["outcome"].as_str().unwrap().starts_with("refused");
+            // One that was on its way when its process was killed may come in the next round; nobody hears it.
+            let refused = request["outcome"].as_str().unwrap().starts_with("refused") && request["delivered"] == true;
             assert!(!(refused && again), "round {round}: sent again after its refusal: {requests:#?}");
         }
         match requests.last() {

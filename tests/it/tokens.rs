@@ -34,7 +34,7 @@ async fn two_bridges_on_one_store_spend_no_token_twice_in_a_thousand_refreshes_a
     // A refresh ends the old access token at once, so that each meets calls in flight.
     let flags = ["--access-token-ttl", "2", "--auto-approve", "--refresh-ends-access"];
     let setup = Setup::new().simulator(&flags).signed_out();
-    let setup = setup.account("feeds = [\"outbounds\"]\npoll_interval = \"1s\"\noverlap = \"5s\"");
+    let setup = setup.account("feeds = [\"outbounds\"]\npoll_interval = \"2s\"\noverlap = \"5s\"");
     let mut world = setup.build().await;
     let account = world.config()[world.config().find("[[accounts]]").unwrap()..].to_owned();
     let named = |number| account.replace("name = \"acme\"", &format!("name = \"a{number}\""));
@@ -60,7 +60,8 @@ async fn two_bridges_on_one_store_spend_no_token_twice_in_a_thousand_refreshes_a
 
     for result in &results.seen {
         assert!(result.routing_key.ends_with(".outbound.create.succeeded"), "{}", result.text());
-        assert_eq!((&result.data()["attempts"], &result.data()["reconciled"]), (&json!(1), &json!(false)));
+        let data = result.data();
+        assert_eq!((&data["attempts"], &data["reconciled"]), (&json!(1), &json!(false)), "{}", result.text());
     }
     for counter in ["reuses", "reusesAfterLostAnswer", "refused"] {
         assert_eq!(world.simulator.tokens(counter).await, 0, "{counter}");

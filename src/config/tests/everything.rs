@@ -107,7 +107,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((broker.prefetch, broker.event_mode), (32, ContentMode::Structured));
     assert_eq!(broker.reply_to_allow.len(), 5);
     assert_eq!(broker.retry_steps, [10, 60, 600].map(Duration::from_secs));
-    assert_eq!(config.store, store::Config::Sqlite { path: "ffn-bridge.db".into() });
+    assert_eq!(config.store.database, store::Database::Sqlite { path: "ffn-bridge.db".into() });
+    assert!(config.store.keyring.current().is_none());
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:9464");
     assert!(config.http.admin_token.is_none());
     assert_eq!(config.log.filter, "info");
@@ -138,7 +139,7 @@ fn values_are_taken_over() {
     assert_eq!(account.events.safety_lag, Duration::ZERO);
     assert_eq!(account.events.start, Start::At("2026-10-31T23:00:00Z".parse().unwrap()));
     assert!(account.events.feeds.is_empty());
-    assert_eq!(config.store, store::Config::Sqlite { path: "/var/lib/x.db".into() });
+    assert_eq!(config.store.database, store::Database::Sqlite { path: "/var/lib/x.db".into() });
 }
 
 /// The example's keys, commented ones included.
@@ -154,17 +155,19 @@ fn example(uncomment: bool) -> String {
     text.lines().filter(|line| !line.starts_with("environment")).map(key).collect::<Vec<_>>().join("\n")
 }
 
-const EXAMPLE_ENVIRONMENT: [(&str, &str); 3] = [
+const EXAMPLE_ENVIRONMENT: [(&str, &str); 5] = [
     ("FFN_BRIDGE_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f"),
     ("ACME_CLIENT_SECRET", "swordfish"),
     ("FFN_BRIDGE_ADMIN_TOKEN", "sesame"),
+    ("FFN_BRIDGE_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ("FFN_BRIDGE_OLD_KEY", "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="),
 ];
 
 #[test]
 fn the_example_loads_and_shows_the_defaults() {
     let config = parse(&example(false), &EXAMPLE_ENVIRONMENT).unwrap();
     let defaults = parse(LEAST, &[]).unwrap();
-    assert_eq!(config.store, defaults.store);
+    assert_eq!(config.store.database, defaults.store.database);
     assert_eq!(config.log, defaults.log);
     let values = |config: &crate::config::Config| {
         let line = |line: &str| line.split("  # ").next().unwrap_or_default().to_owned();
@@ -179,6 +182,7 @@ fn the_example_loads_and_shows_the_defaults() {
 fn the_example_has_every_key() {
     let config = parse(&example(true), &EXAMPLE_ENVIRONMENT).unwrap();
     assert!(config.http.admin_token.is_some());
+    assert_eq!(config.store.keyring.ids().count(), 2);
     assert!(config.accounts[0].ffn.redirect_uri.is_some());
     assert_eq!(config.accounts[0].ffn.base_url.as_str(), "http://127.0.0.1:8080/api");
     assert!(!config.redacted().contains("# default"), "{}", config.redacted());

@@ -112,12 +112,6 @@ fn impossible_values() {
             "PostgreSQL is not available in this version: write \"sqlite:\" and the path of a file, such as \"sqlite:ffn-bridge.db\"",
         ),
         (
-            "store",
-            "encryption_key = \"abc\"",
-            18,
-            "not available in this version: take it out, and keep the database where only the bridge can read it",
-        ),
-        (
             "http",
             "listen = \"localhost:9464\"",
             10,

@@ -16,7 +16,7 @@ use super::{Error, NewLogin};
 use crate::domain::account::AccountName;
 use crate::domain::clock::Clock;
 use crate::domain::token::{
-    Lease, Origin, RefreshEnding, RefreshRecord, StoredLogin, TokenPair, TokenStore, fingerprint,
+    Cause, Lease, Origin, RefreshEnding, RefreshRecord, StoredLogin, TokenPair, TokenStore, fingerprint,
 };
 use crate::metrics::FfnMetrics;
 
@@ -35,7 +35,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// How long the token endpoint is left alone after it gave no clear answer: first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How long an account counts as rejected before its tokens are tried again: first, and at most.
-const REJECTED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+const REJECTED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
 /// What is due and was not done is tried again after this.
 const SOON: Duration = Duration::from_millis(200);
 /// How often the store is asked by callers whether somebody has signed in.
@@ -56,6 +56,12 @@ struct Pause<T> {
     until: Instant,
     length: Duration,
     cause: T,
+}
+
+/// A row of fresh pairs that FFN rejected, by their generations.
+struct GivenUp {
+    first: i64,
+    latest: i64,
 }
 
 /// The tokens of one account and how to get new ones.
@@ -79,8 +85,8 @@ pub(super) struct Session {
     paused: Option<Pause<Arc<TokenError>>>,
     /// The generation that a rejected token was refreshed to.
     remedy: Option<i64>,
-    /// FFN rejected that one as well: the generation that was given up.
-    rejected: Option<Pause<i64>>,
+    /// FFN rejected that one as well.
+    rejected: Option<Pause<GivenUp>>,
     /// Hundredths of a quarter of the margin, so that not all accounts and bridges refresh at the same moment.
     jitter: i32,
 }
@@ -122,7 +128,7 @@ impl Session {
     pub(super) async fn tend(&mut self) -> Result<Duration, Error> {
         self.save_unsaved().await?;
         self.read().await?;
-        let may_refresh = self.needs_login().is_none() && !self.is_paused();
+        let may_refresh = self.waits_for().is_none() && !self.is_paused();
         if may_refresh && self.is_due() {
             self.renew(Why::Due).await?;
         }
@@ -135,7 +141,7 @@ impl Session {
         if let Some(token) = self.good_enough(&why) {
             return Ok(Some(token));
         }
-        if self.needs_login().is_some() && self.read_at.is_some_and(|at| at.elapsed() < LOGIN_LOOK) {
+        if self.waits_for().is_some() && self.read_at.is_some_and(|at| at.elapsed() < LOGIN_LOOK) {
             return Err(self.login_error());
         }
         let lease = self.take_lease().await?;
@@ -216,7 +222,7 @@ impl Session {
         {
             return self.require_login(generation, reason).await;
         }
-        let usable = self.login.as_ref().filter(|_| self.needs_login().is_none());
+        let usable = self.login.as_ref().filter(|_| self.waits_for().is_none());
         let Some((generation, pair)) = usable.and_then(|login| Some((login.generation, login.tokens.clone()?))) else {
             return Err(self.login_error());
         };
@@ -224,7 +230,7 @@ impl Session {
             return Err(self.explain(Arc::clone(&pause.cause), &pair.refresh));
         }
         let is_rejected = matches!(why, Why::Rejected(_));
-        let given_up = self.rejected.as_ref().map(|pause| pause.cause);
+        let given_up = self.rejected.as_ref().map(|pause| pause.cause.latest);
         if is_rejected && self.remedy == Some(generation) && given_up != Some(generation) {
             self.give_up(generation);
             return Ok(None);
@@ -240,11 +246,13 @@ impl Session {
 
     /// FFN rejects a token that was just refreshed because of this: the account is left alone for a while.
     fn give_up(&mut self, generation: i64) {
-        let (first, most) = REJECTED;
-        let length = self.rejected.as_ref().map_or(first, |last| (last.length * 2).min(most));
+        let (shortest, most) = REJECTED;
+        let length = self.rejected.as_ref().map_or(shortest, |last| (last.length * 2).min(most));
         let seconds = length.as_secs();
+        let first = self.rejected.as_ref().map_or(generation, |last| last.cause.first);
         tracing::warn!(account = %self.account, seconds, "FFN rejects a token that was just refreshed");
-        self.rejected = Some(Pause { until: Instant::now() + length, length, cause: generation });
+        self.rejected =
+            Some(Pause { until: Instant::now() + length, length, cause: GivenUp { first, latest: generation } });
     }
 
     /// Sends the refresh token of `generation`, once or, while nobody says that it is spent, a few times.
@@ -347,7 +355,8 @@ impl Session {
         Ok(())
     }
 
-    async fn read(&mut self) -> Result<(), Error> {
+    /// Looks what is stored, and shows it.
+    pub(super) async fn read(&mut self) -> Result<(), Error> {
         let login = self.store.login(&self.account).await?;
         if login.as_ref().map(|login| login.generation) != self.generation() {
             // What was said of another pair is none of this one's business.
@@ -403,26 +412,61 @@ impl Session {
         self.paused.as_ref().is_some_and(|pause| Instant::now() < pause.until)
     }
 
-    /// Why a person is needed, if one is.
-    fn needs_login(&self) -> Option<String> {
-        let Some(login) = &self.login else { return Some("nobody has signed in yet".to_owned()) };
+    /// As if the pauses were over.
+    #[cfg(test)]
+    pub(super) fn end_pause(&mut self) {
+        let now = Instant::now();
+        self.read_at = None;
+        self.paused.iter_mut().for_each(|pause| pause.until = now);
+        self.rejected.iter_mut().for_each(|pause| pause.until = now);
+    }
+
+    /// Why a person is needed, if one is. This is the one place that decides it.
+    fn needs_login(&self) -> Option<Need> {
+        let Some(login) = &self.login else {
+            return Some(self.need(Cause::NeverSignedIn, 0, "nobody has signed in yet".to_owned()));
+        };
         let lives = || login.tokens.as_ref().is_some_and(|pair| pair.lives(self.clock.now(), TimeDelta::zero()));
         match (&login.login_required, &self.rejected, &self.paused) {
-            (Some(reason), ..) => Some(reason.clone()),
+            (Some(reason), ..) => {
+                let cause = if login.tokens.is_some() { Cause::TokenRefused } else { Cause::SignedOut };
+                Some(self.need(cause, login.generation, reason.clone()))
+            }
             (None, Some(rejected), _) if Instant::now() < rejected.until => {
-                Some("FFN rejects access tokens although they were just refreshed".to_owned())
+                let reason = "FFN rejects access tokens although they were just refreshed".to_owned();
+                Some(self.need(Cause::AccessRejected, rejected.cause.first, reason))
             }
             (None, _, Some(pause)) if matches!(*pause.cause, TokenError::Client { .. }) && !lives() => {
-                Some(format!("{}; mend client_id and client_secret in the configuration", pause.cause))
+                Some(self.need(Cause::ClientRefused, login.generation, pause.cause.to_string()))
             }
             (None, ..) => None,
         }
     }
 
+    fn need(&self, cause: Cause, generation: i64, reason: String) -> Need {
+        let on_record = self.login.as_ref().and_then(|login| login.login_required_since);
+        let since = on_record.unwrap_or_else(|| {
+            let shown = self.shared.need.borrow();
+            let same = shown.as_ref().filter(|need| need.cause == cause && need.generation == generation);
+            same.map_or_else(|| self.clock.now(), |need| need.since)
+        });
+        Need { cause, generation, signed_in_at: self.login.as_ref().map(|login| login.signed_in_at), reason, since }
+    }
+
+    /// What nothing but a person can help against. A refused client id or secret spends no token, so it is
+    /// tried again after a pause: the fault may be the server's.
+    fn waits_for(&self) -> Option<Need> {
+        self.needs_login().filter(|need| need.cause != Cause::ClientRefused || self.is_paused())
+    }
+
     fn login_error(&self) -> Error {
-        let reason = self.needs_login().or_else(|| self.refused.as_ref().map(|(_, reason)| reason.clone()));
-        let reason = reason.unwrap_or_else(|| "the refresh token was refused".to_owned());
-        Error::NeedsLogin { account: self.account.clone(), reason }
+        let account = self.account.clone();
+        let need = self.needs_login();
+        if let (Some(Cause::ClientRefused), Some(pause)) = (need.as_ref().map(|need| need.cause), &self.paused) {
+            return Error::ClientRefused { account, source: Arc::clone(&pause.cause) };
+        }
+        let reason = need.map(|need| need.reason).or_else(|| self.refused.as_ref().map(|(_, reason)| reason.clone()));
+        Error::NeedsLogin { account, reason: reason.unwrap_or_else(|| "the refresh token was refused".to_owned()) }
     }
 
     fn explain(&self, error: Arc<TokenError>, secret: &SecretString) -> Error {
@@ -441,7 +485,7 @@ impl Session {
     /// Tells everybody what counts now.
     fn show(&self) {
         let account = [self.account.as_str()];
-        let need = self.needs_login().map(|reason| Need { generation: self.generation().unwrap_or(0), reason });
+        let need = self.needs_login();
         let pair = self.login.as_ref().and_then(|login| login.tokens.clone());
         self.metrics.login_required.with_label_values(&account).set(i64::from(need.is_some()));
         if let Some(pair) = &pair {

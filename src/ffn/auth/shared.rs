@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
-use crate::domain::token::TokenPair;
+use crate::domain::account::AccountName;
+use crate::domain::token::{Cause, TokenPair};
 
 /// Callers get no token that ends sooner than this, or than a quarter of its life.
 const MARGIN: TimeDelta = TimeDelta::seconds(30);
@@ -14,10 +15,32 @@ const MARGIN: TimeDelta = TimeDelta::seconds(30);
 /// Why an account can't call until a person has acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// The generation of the pair that is of no use, or 0 if there never was one.
+    /// What kind of thing it is.
+    pub cause: Cause,
+    /// The generation of the pair that is of no use, or 0 if there never was one. Where fresh tokens are
+    /// rejected again and again it is that of the first.
     pub generation: i64,
+    /// When a person last signed in, if one ever did.
+    pub signed_in_at: Option<DateTime<Utc>>,
     /// A sentence without a full stop.
     pub reason: String,
+    /// When it was found out: by whoever did, if that is on record, else by this process.
+    pub since: DateTime<Utc>,
+}
+
+impl Need {
+    /// What the person has to do.
+    pub fn action(&self, account: &AccountName) -> String {
+        match self.cause {
+            Cause::NeverSignedIn | Cause::SignedOut | Cause::TokenRefused => {
+                format!("run `ffn-bridge login {account}`")
+            }
+            Cause::AccessRejected => format!("run `ffn-bridge login {account}`, unless it passes by itself"),
+            Cause::ClientRefused => format!(
+                "mend client_id and client_secret of account {account} in the configuration and start the bridge again"
+            ),
+        }
+    }
 }
 
 /// The current access token, and whether a person is needed.

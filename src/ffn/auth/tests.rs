@@ -8,7 +8,7 @@ use backon::ExponentialBuilder;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Auth, Error};
+use super::{Auth, Cause, Error};
 use crate::ffn::testing::{Account, Api, Call, MemoryStore, Reply, pair};
 
 /// An account whose stored access token has ended.
@@ -334,4 +334,72 @@ async fn a_token_from_elsewhere_is_handed_over_before_it_is_stored() {
     account.auth.accept(login).await.unwrap();
     assert_eq!(account.store.refresh_token(), "refresh-0");
     assert_eq!(sent_refresh_tokens(&account), ["elsewhere"]);
+}
+
+#[tokio::test]
+async fn a_look_tells_what_is_stored_and_since_when() {
+    let account = Account::against(Api::start(|_| Reply::json(500, "")).await);
+    let shown = account.metrics.ffn.login_required.clone();
+    let need = async |account: &Account| {
+        account.auth.look().await.unwrap();
+        account.auth.needs_login().borrow().clone()
+    };
+    let first = need(&account).await.unwrap();
+    assert_eq!((first.cause, first.generation, first.signed_in_at), (Cause::NeverSignedIn, 0, None));
+    assert_eq!(need(&account).await.unwrap(), first, "since the first look");
+    assert_eq!(shown.with_label_values(&["acme"]).get(), 1);
+    let generation = account.store.put(pair("person", TimeDelta::minutes(30)));
+    assert_eq!(need(&account).await, None);
+    assert_eq!(shown.with_label_values(&["acme"]).get(), 0);
+    let store: &dyn crate::domain::token::TokenStore = &*account.store;
+    store.require_login(&account.config.account, generation, "it was refused".into()).await.unwrap();
+    let refused = need(&account).await.unwrap();
+    let stored = account.store.now();
+    assert_eq!(
+        (refused.cause, refused.generation, refused.reason.as_str()),
+        (Cause::TokenRefused, generation, "it was refused")
+    );
+    assert_eq!((Some(refused.since), refused.signed_in_at), (stored.login_required_since, Some(stored.signed_in_at)));
+    assert_eq!(refused.action(&account.config.account), "run `ffn-bridge login acme`");
+}
+
+#[tokio::test]
+async fn a_wrong_client_secret_needs_a_person_and_is_tried_again_after_a_pause() {
+    let account = expired(|call| match call.nth {
+        0 | 1 => Reply::json(401, r#"{"error":"invalid_client"}"#),
+        nth => Reply::tokens(nth, 1800),
+    })
+    .await;
+    for _ in 0..5 {
+        assert!(matches!(account.auth.access_token().await, Err(Error::ClientRefused { .. })));
+    }
+    assert_eq!(sent_refresh_tokens(&account).len(), 1);
+    let need = account.auth.needs_login().borrow().clone().unwrap();
+    assert_eq!((need.cause, need.generation), (Cause::ClientRefused, 1));
+    assert!(need.action(&account.config.account).contains("client_secret"), "{need:?}");
+    account.auth.session.lock().await.end_pause();
+    assert!(matches!(account.auth.access_token().await, Err(Error::ClientRefused { .. })));
+    assert_eq!(account.auth.needs_login().borrow().clone(), Some(need), "it is the same need");
+    account.auth.session.lock().await.end_pause();
+    assert_eq!(token(&account.auth).await, "access-2");
+    assert_eq!(account.auth.needs_login().borrow().clone(), None);
+}
+
+#[tokio::test]
+async fn tokens_that_are_rejected_again_and_again_are_one_need() {
+    let account = expired(|call| Reply::tokens(call.nth, 1800)).await;
+    let mut last = account.auth.access_token().await.unwrap();
+    let mut generations = Vec::new();
+    for _ in 0..3 {
+        while let Some(next) = account.auth.rejected(&last).await.unwrap() {
+            last = next;
+        }
+        let need = account.auth.needs_login().borrow().clone().unwrap();
+        assert_eq!(need.cause, Cause::AccessRejected);
+        generations.push(need.generation);
+        account.auth.session.lock().await.end_pause();
+        account.auth.look().await.unwrap();
+    }
+    assert_eq!(generations, [3; 3], "{generations:?}");
+    assert!(sent_refresh_tokens(&account).len() > 3);
 }

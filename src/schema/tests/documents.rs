@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::super::*;
 use crate::domain::account::Role;
 use crate::domain::message::{CloudEvent, ContentMode, Destination, Draft, Lane};
-use crate::schema::event::{OutboundData, ShipmentData, ShipmentPackage};
+use crate::domain::token::Cause;
+use crate::schema::event::{LoginRequiredData, OutboundData, ShipmentData, ShipmentPackage};
 
 fn faults(document: &Document, instance: &Value) -> Vec<String> {
     let validator = jsonschema::options().should_validate_formats(true).build(&document.schema).unwrap();
@@ -81,7 +82,7 @@ fn schemas_are_fresh() {
 #[test]
 fn every_document_is_valid_2020_12_and_its_example_fits() {
     let documents = catalog();
-    assert_eq!(documents.len(), 12 + 2 + 4 + 2);
+    assert_eq!(documents.len(), 12 + 2 + 1 + 4 + 2);
     for document in documents {
         assert!(jsonschema::draft202012::meta::is_valid(&document.schema), "{}", document.name);
         assert_eq!(document.schema["$id"], format!("urn:ffn-bridge:schema:{}", document.name));
@@ -130,6 +131,21 @@ fn what_the_code_writes_fits_its_schema() {
         faults(&document("ffn.shipment.dispatched.v1").unwrap(), &body("ffn.shipment.dispatched.v1", data.clone())),
         Vec::<String>::new()
     );
+    for cause in
+        [Cause::NeverSignedIn, Cause::SignedOut, Cause::TokenRefused, Cause::AccessRejected, Cause::ClientRefused]
+    {
+        let data = LoginRequiredData {
+            account: "acme".into(),
+            cause,
+            reason: "nobody has signed in yet".into(),
+            since: chrono::DateTime::UNIX_EPOCH,
+            action: "run `ffn-bridge login acme`".into(),
+        };
+        let event_type = "ffn.bridge.login-required.v1";
+        let written = body(event_type, serde_json::value::to_raw_value(&data).unwrap());
+        assert_eq!(faults(&document(event_type).unwrap(), &written), Vec::<String>::new(), "{cause:?}");
+        assert_eq!(written["data"]["cause"], cause.as_str());
+    }
     // `updated` has to say what changed.
     assert!(!faults(&document("ffn.shipment.updated.v1").unwrap(), &body("ffn.shipment.updated.v1", data)).is_empty());
 }

@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Sqlite;
 use super::journal::{corrupt, insert, instant};
 use super::thread::{Access, Fault};
+use crate::domain::account::AccountName;
 use crate::domain::message::Draft;
-use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, Pending, Setback};
+use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback};
 
 impl CommandLog for Sqlite {
     fn begin(&self, arrival: Arrival) -> Pending<'_, Begin> {
@@ -41,6 +42,31 @@ impl CommandLog for Sqlite {
                     hold_until.timestamp_millis(),
                     failed_at,
                 ])?;
+            Ok(())
+        }))
+    }
+
+    fn hold<'a>(&'a self, key: &'a CommandKey) -> Pending<'a, ()> {
+        let key = key.clone();
+        Box::pin(self.handle.call(Access::Write, "record a held command", move |connection| {
+            // One that is `running` was cut off, and stays in doubt.
+            connection
+                .prepare_cached(
+                    "UPDATE commands SET hold_until = ?3 WHERE account = ?1 AND id = ?2 AND state = 'waiting'",
+                )?
+                .execute(params![key.account.as_str(), key.id, HELD.timestamp_millis()])?;
+            Ok(())
+        }))
+    }
+
+    fn release<'a>(&'a self, account: &'a AccountName) -> Pending<'a, ()> {
+        let account = account.clone();
+        Box::pin(self.handle.call(Access::Write, "record that nothing is held", move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE commands SET hold_until = 0 WHERE account = ?1 AND state = 'waiting' AND hold_until = ?2",
+                )?
+                .execute(params![account.as_str(), HELD.timestamp_millis()])?;
             Ok(())
         }))
     }

@@ -6,45 +6,63 @@
 mod commands;
 mod holder;
 mod journal;
+mod private;
+mod sealing;
 mod thread;
 mod tokens;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 use tokio::sync::watch;
 
+pub use self::sealing::{Rotation, Sealing};
 use self::thread::Handle;
-use super::Error;
+use super::{Error, Keyring};
 
 /// The schema, step by step. Steps are never changed once released, only added.
 const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
+/// How long a statement waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// An open SQLite store. Dropping it ends its thread after what was asked before.
 #[derive(Debug)]
 pub struct Sqlite {
+    path: PathBuf,
+    keyring: Keyring,
     handle: Handle,
+    /// What a person should know of the opening.
+    remarks: Vec<String>,
     appended: watch::Sender<u64>,
 }
 
 impl Sqlite {
-    /// Opens the file, making it (readable by its owner alone) or migrating it where needed.
+    /// Opens the file, making it or migrating it where needed. What others may read is made private.
+    /// Tokens are sealed and opened with `keyring`, which is not tried here.
     ///
     /// # Errors
-    /// The file can't be opened or written, is no SQLite database, or was made by a newer version.
-    pub async fn open(path: &Path) -> Result<Self, Error> {
+    /// The file can't be opened or written, is no SQLite database, or was made by a newer version; or it
+    /// can't be made private and nothing is sealed.
+    pub async fn open(path: &Path, keyring: Keyring) -> Result<Self, Error> {
         let shown = path.display().to_string();
         let owned = path.to_path_buf();
         let failed = |source| Error::Open { path: shown.clone(), source };
-        let connection = tokio::task::spawn_blocking(move || connect(&owned))
+        let is_sealed = keyring.current().is_some();
+        let (connection, remarks) = tokio::task::spawn_blocking(move || connect(&owned, is_sealed))
             .await
             .map_err(|panic| failed(panic.into()))?
             .map_err(failed)?;
         let handle = Handle::start(connection).map_err(|error| failed(error.into()))?;
-        Ok(Self { handle, appended: watch::Sender::new(0) })
+        Ok(Self { path: path.to_path_buf(), keyring, handle, remarks, appended: watch::Sender::new(0) })
+    }
+
+    /// What a person should know of the opening: files that others could read.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     fn announce(&self) {
@@ -52,29 +70,26 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
-    // Made before SQLite does, so that it is never readable for others: it holds tokens.
-    drop(open_private(path)?);
+fn connect(
+    path: &Path,
+    is_sealed: bool,
+) -> Result<(Connection, Vec<String>), Box<dyn std::error::Error + Send + Sync>> {
+    // Before SQLite opens them, so that they are not readable for others in between.
+    let remarks = private::make(path, is_sealed)?;
     let mut connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    // What is deleted or replaced is overwritten, also in pages that become free: long tokens have pages
+    // of their own, which FAST would leave as they are.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "cache_size", -4096)?;
     // 16 MB of log before it is written back: pages that change often are written once.
     connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
     connection.set_prepared_statement_cache_capacity(64);
     MIGRATIONS.to_latest(&mut connection)?;
-    Ok(connection)
-}
-
-/// Opens a file, making it readable by its owner alone where it is not there yet.
-fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    Ok((connection, remarks))
 }
 
 #[cfg(test)]
@@ -85,9 +100,13 @@ mod tests {
     use crate::store::conformance::conformance;
     use crate::store::{Append, Journal, Parked};
 
+    async fn open(path: &Path) -> Result<Sqlite, Error> {
+        Sqlite::open(path, Keyring::default()).await
+    }
+
     async fn fresh() -> (Sqlite, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        (Sqlite::open(&folder.path().join("bridge.db")).await.unwrap(), folder)
+        (open(&folder.path().join("bridge.db")).await.unwrap(), folder)
     }
 
     conformance!(fresh());
@@ -137,7 +156,7 @@ mod tests {
         store.append(append()).await.unwrap();
         store.append(append()).await.unwrap();
         drop(store);
-        let store = Sqlite::open(&folder.path().join("bridge.db")).await.unwrap();
+        let store = open(&folder.path().join("bridge.db")).await.unwrap();
         assert_eq!(marks(&store).await, 1);
     }
 
@@ -152,7 +171,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridge.db");
-        let _store = Sqlite::open(&path).await.unwrap();
+        let _store = open(&path).await.unwrap();
         for name in ["bridge.db", "bridge.db-wal"] {
             let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
@@ -164,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bridge.db");
         std::fs::write(&path, "no database, but long enough to have a header in it").unwrap();
-        let error = Sqlite::open(&path).await.unwrap_err();
+        let error = open(&path).await.unwrap_err();
         assert!(error.to_string().contains("bridge.db"), "{error}");
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("no database"));
     }

@@ -85,7 +85,8 @@ CREATE TABLE logins (
     obtained_at       INTEGER NOT NULL,
     signed_in_at      INTEGER NOT NULL,
     scopes            TEXT    NOT NULL,       -- separated by spaces
-    login_required    TEXT
+    login_required    TEXT,                   -- why a person has to sign in
+    required_since    INTEGER                 -- when that was found out
 ) STRICT, WITHOUT ROWID;
 
 -- A refresh that began and has brought no new pair.

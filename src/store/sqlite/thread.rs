@@ -27,7 +27,18 @@ pub(super) enum Access {
 #[derive(Debug)]
 pub(super) enum Fault {
     Sql(rusqlite::Error),
-    Corrupt { what: &'static str, reason: String },
+    Corrupt {
+        what: &'static str,
+        reason: String,
+    },
+    /// Any other reason, as callers are told it.
+    Store(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -84,6 +95,7 @@ fn explain(action: &'static str, fault: Fault) -> Error {
     match fault {
         Fault::Sql(error) => Error::Statement { action, source: error.into() },
         Fault::Corrupt { what, reason } => Error::Corrupt { what, reason },
+        Fault::Store(error) => error,
     }
 }
 

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
-use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::journal::instant;
+use super::sealing::{must_open, open, seal};
 use super::thread::{Access, Fault};
 use super::{Sqlite, holder};
 use crate::domain::account::AccountName;
 use crate::domain::token::{
     KeptAnswer, Lease, Origin, Pending, RefreshEnding, RefreshRecord, StoredLogin, TokenPair, TokenStore,
 };
+use crate::store::seal::{Keyring, Sealed};
 
 impl Sqlite {
     /// A call to the store's thread, with the error of [`TokenStore`].
@@ -27,8 +29,8 @@ impl Sqlite {
 
 impl TokenStore for Sqlite {
     fn login<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Option<StoredLogin>> {
-        let account = account.clone();
-        self.tokens(Access::Read, "read a sign-in", move |connection| read(connection, &account))
+        let (account, keyring) = (account.clone(), self.keyring.clone());
+        self.tokens(Access::Read, "read a sign-in", move |connection| read(connection, &keyring, &account))
     }
 
     fn take_lease<'a>(&'a self, account: &'a AccountName, life: Duration) -> Pending<'a, Option<Lease>> {
@@ -67,7 +69,10 @@ impl TokenStore for Sqlite {
         life: Duration,
     ) -> Pending<'a, bool> {
         let (account, owner) = (lease.account.clone(), lease.owner.clone());
+        let keyring = self.keyring.clone();
         self.tokens(Access::Write, "record that a refresh begins", move |connection| {
+            // Else the pair that comes could not be stored.
+            must_open(connection, &keyring, &account)?;
             let now = Utc::now();
             let is_newest: Option<bool> = connection
                 .prepare_cached("SELECT generation = ?2 AND login_required IS NULL FROM logins WHERE account = ?1")?
@@ -90,15 +95,16 @@ impl TokenStore for Sqlite {
     }
 
     fn end_refresh<'a>(&'a self, account: &'a AccountName, generation: i64, ending: RefreshEnding) -> Pending<'a, ()> {
-        let account = account.to_string();
+        let (account, keyring) = (account.clone(), self.keyring.clone());
         self.tokens(Access::Write, "record how a refresh ended", move |connection| {
             let (unclear, unreadable) = match &ending {
                 RefreshEnding::NotSpent => (0, 0),
                 RefreshEnding::Unclear => (1, 0),
                 RefreshEnding::Unreadable(body) => {
+                    let body = seal(&keyring, &account, Sealed::Answer, body)?;
                     connection
                         .prepare_cached("INSERT INTO kept_answers (account, received_at, body) VALUES (?1, ?2, ?3)")?
-                        .execute((&account, Utc::now().timestamp_millis(), body.expose_secret()))?;
+                        .execute((account.as_str(), Utc::now().timestamp_millis(), body.as_str()))?;
                     (0, 1)
                 }
             };
@@ -107,7 +113,7 @@ impl TokenStore for Sqlite {
                     "UPDATE refreshes SET open = 0, unclear = unclear + ?3, unreadable = unreadable + ?4
                      WHERE account = ?1 AND generation = ?2",
                 )?
-                .execute((&account, generation, unclear, unreadable))?;
+                .execute((account.as_str(), generation, unclear, unreadable))?;
             Ok(())
         })
     }
@@ -118,8 +124,11 @@ impl TokenStore for Sqlite {
         tokens: TokenPair,
         origin: Origin,
     ) -> Pending<'a, StoredLogin> {
-        let account = account.clone();
+        let (account, keyring) = (account.clone(), self.keyring.clone());
         self.tokens(Access::Write, "store tokens", move |connection| {
+            must_open(connection, &keyring, &account)?;
+            let access = seal(&keyring, &account, Sealed::Access, &tokens.access)?;
+            let refresh = seal(&keyring, &account, Sealed::Refresh, &tokens.refresh)?;
             let now = Utc::now().timestamp_millis();
             let (follows, is_sign_in) = match origin {
                 Origin::SignIn => (i64::MAX, true),
@@ -133,13 +142,14 @@ impl TokenStore for Sqlite {
                      ON CONFLICT DO UPDATE SET generation = generation + 1, access = excluded.access,
                          refresh = excluded.refresh, access_expires_at = excluded.access_expires_at,
                          obtained_at = excluded.obtained_at, scopes = excluded.scopes, login_required = NULL,
+                         required_since = NULL,
                          signed_in_at = iif(?9, excluded.signed_in_at, signed_in_at)
                      WHERE generation <= ?8",
                 )?
                 .execute(params![
                     account.as_str(),
-                    tokens.access.expose_secret(),
-                    tokens.refresh.expose_secret(),
+                    access.as_str(),
+                    refresh.as_str(),
                     tokens.access_expires_at.timestamp_millis(),
                     tokens.obtained_at.timestamp_millis(),
                     now,
@@ -153,7 +163,7 @@ impl TokenStore for Sqlite {
             if is_sign_in {
                 forget_answers(connection, &account)?;
             }
-            read(connection, &account)?
+            read(connection, &keyring, &account)?
                 .ok_or_else(|| Fault::Corrupt { what: "a sign-in", reason: "it is gone after it was written".into() })
         })
     }
@@ -162,8 +172,11 @@ impl TokenStore for Sqlite {
         let account = account.to_string();
         self.tokens(Access::Write, "record that a sign-in is needed", move |connection| {
             connection
-                .prepare_cached("UPDATE logins SET login_required = ?3 WHERE account = ?1 AND generation = ?2")?
-                .execute((account, generation, reason))?;
+                .prepare_cached(
+                    "UPDATE logins SET login_required = ?3, required_since = COALESCE(required_since, ?4)
+                     WHERE account = ?1 AND generation = ?2",
+                )?
+                .execute((account, generation, reason, Utc::now().timestamp_millis()))?;
             Ok(())
         })
     }
@@ -174,9 +187,10 @@ impl TokenStore for Sqlite {
             let found = connection
                 .prepare_cached(
                     "UPDATE logins SET generation = generation + 1, access = NULL, refresh = NULL, scopes = '',
-                         login_required = 'it was signed out' WHERE account = ?1 AND refresh IS NOT NULL",
+                         login_required = 'it was signed out', required_since = ?2
+                     WHERE account = ?1 AND refresh IS NOT NULL",
                 )?
-                .execute([account.as_str()])?;
+                .execute((account.as_str(), Utc::now().timestamp_millis()))?;
             connection.prepare_cached("DELETE FROM refreshes WHERE account = ?1")?.execute([account.as_str()])?;
             forget_answers(connection, &account)?;
             Ok(found > 0)
@@ -184,7 +198,7 @@ impl TokenStore for Sqlite {
     }
 
     fn kept_answers<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<KeptAnswer>> {
-        let account = account.clone();
+        let (account, keyring) = (account.clone(), self.keyring.clone());
         self.tokens(Access::Read, "read the answers that were kept", move |connection| {
             let mut statement = connection
                 .prepare_cached("SELECT received_at, body FROM kept_answers WHERE account = ?1 ORDER BY id")?;
@@ -192,12 +206,16 @@ impl TokenStore for Sqlite {
                 .query_map([account.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
                 .collect::<Result<Vec<_>, _>>()?;
             let kept = rows.into_iter();
-            kept.map(|(at, body)| Ok(KeptAnswer { received_at: instant(at)?, body: body.into() })).collect()
+            kept.map(|(at, body)| {
+                let body = open(&keyring, &account, Sealed::Answer, &Zeroizing::new(body))?;
+                Ok(KeptAnswer { received_at: instant(at)?, body })
+            })
+            .collect()
         })
     }
 }
 
-fn read(connection: &Connection, account: &AccountName) -> Result<Option<StoredLogin>, Fault> {
+fn read(connection: &Connection, keyring: &Keyring, account: &AccountName) -> Result<Option<StoredLogin>, Fault> {
     /// A row as it is read.
     struct Row {
         generation: i64,
@@ -208,10 +226,12 @@ fn read(connection: &Connection, account: &AccountName) -> Result<Option<StoredL
         signed_in_at: i64,
         scopes: String,
         login_required: Option<String>,
+        required_since: Option<i64>,
     }
     let row = connection
         .prepare_cached(
-            "SELECT generation, access, refresh, access_expires_at, obtained_at, signed_in_at, scopes, login_required
+            "SELECT generation, access, refresh, access_expires_at, obtained_at, signed_in_at, scopes, login_required,
+                 required_since
              FROM logins WHERE account = ?1",
         )?
         .query_row([account.as_str()], |row| {
@@ -224,15 +244,16 @@ fn read(connection: &Connection, account: &AccountName) -> Result<Option<StoredL
                 signed_in_at: row.get(5)?,
                 scopes: row.get(6)?,
                 login_required: row.get(7)?,
+                required_since: row.get(8)?,
             })
         })
         .optional()?;
     let Some(row) = row else { return Ok(None) };
     let tokens = match (row.access, row.refresh) {
         (Some(access), Some(refresh)) => Some(TokenPair {
-            access: SecretString::from(access),
+            access: open(keyring, account, Sealed::Access, &Zeroizing::new(access))?,
             access_expires_at: instant(row.expires_at)?,
-            refresh: SecretString::from(refresh),
+            refresh: open(keyring, account, Sealed::Refresh, &Zeroizing::new(refresh))?,
             obtained_at: instant(row.obtained_at)?,
             scopes: row.scopes.split_whitespace().map(str::to_owned).collect(),
         }),
@@ -243,6 +264,7 @@ fn read(connection: &Connection, account: &AccountName) -> Result<Option<StoredL
         generation: row.generation,
         signed_in_at: instant(row.signed_in_at)?,
         login_required: row.login_required,
+        login_required_since: row.required_since.map(instant).transpose()?,
         refresh: refresh_of(connection, account, row.generation)?,
     }))
 }

@@ -77,6 +77,17 @@ impl Bridge {
         .await;
     }
 
+    /// Starts it and waits until it takes commands; no account need be able to call.
+    pub async fn start_unready(&mut self) {
+        self.launch().await;
+        until("the bridge to take commands", async || {
+            let process = self.process.as_mut().unwrap();
+            assert!(process.ended().is_none(), "the bridge has ended: {:?}", process.lines());
+            process.find(|line| line.contains("taking commands").then_some(()))
+        })
+        .await;
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("the bridge runs").kill();

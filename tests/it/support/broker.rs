@@ -179,12 +179,15 @@ async fn clean(url: String, names: Names) -> Result<(), lapin::Error> {
     queues.extend(["events", "results", "reply", "more"].map(|name| names.queue(name)));
     let waits = ["300ms", "1s", "2s", "5s", "10s", "1m", "10m"].map(|step| format!("{commands}.wait.{step}"));
     queues.extend(waits.clone());
+    let held = ["acme", "shop", "ware"].map(|account| format!("{commands}.held.{account}"));
+    queues.extend(held.clone());
     for queue in queues {
         channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
     }
     let mut exchanges =
         vec![names.events(), commands.clone(), names.results(), names.dead(), format!("{commands}.retry")];
     exchanges.extend(waits);
+    exchanges.extend(held);
     for exchange in exchanges {
         channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await?;
     }

@@ -40,12 +40,30 @@ impl SignIn {
         self.child.stdin.as_mut().unwrap().write_all(format!("{text}\n").as_bytes()).await.unwrap();
     }
 
+    /// Reads its output up to the line that holds this.
+    pub async fn read_to(&mut self, words: &str) {
+        while !self.printed.lines().any(|line| line.contains(words)) {
+            let Some(line) = self.lines.next_line().await.unwrap() else {
+                panic!("it has ended without saying {words:?}: {}", self.printed);
+            };
+            self.printed += &format!("{line}\n");
+        }
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
     /// Waits for its end; gives all of its output.
     pub async fn end(mut self) -> Output {
         while let Some(line) = self.lines.next_line().await.unwrap() {
             self.printed += &format!("{line}\n");
         }
         let output = self.child.wait_with_output().await.unwrap();
+        super::process::note("ffn-bridge", self.printed.as_bytes());
+        super::process::note("ffn-bridge", &output.stderr);
         Output { stdout: self.printed.into_bytes(), ..output }
     }
 }

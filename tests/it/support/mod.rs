@@ -5,6 +5,7 @@
 pub mod bridge;
 pub mod broker;
 pub mod browser;
+pub mod chromium;
 pub mod node;
 pub mod process;
 pub mod prometheus;
@@ -79,6 +80,7 @@ pub struct Setup {
     account: String,
     extra: String,
     broker_lines: String,
+    store_lines: String,
     amqp_url: Option<String>,
     second: Option<(String, String)>,
     signed_in: bool,
@@ -96,6 +98,7 @@ impl Setup {
             extra: "[commands]\nretry_steps = [\"300ms\", \"1s\"]\nsettle_delay = \"100ms\"\nquick_delay = \"20ms\"\n"
                 .to_owned(),
             broker_lines: String::new(),
+            store_lines: String::new(),
             amqp_url: None,
             second: None,
             signed_in: true,
@@ -127,6 +130,13 @@ impl Setup {
     pub fn broker_lines(mut self, lines: &str) -> Self {
         self.broker_lines.push_str(lines);
         self.broker_lines.push('\n');
+        self
+    }
+
+    /// Adds lines to the `[store]` table.
+    pub fn store_lines(mut self, lines: &str) -> Self {
+        self.store_lines.push_str(lines);
+        self.store_lines.push('\n');
         self
     }
 
@@ -167,6 +177,7 @@ impl Setup {
         let broker_lines = format!("url = \"{}\"\n{}", self.through.as_ref().unwrap_or(&url), self.broker_lines);
         let db = self.dir.path().join("bridge.db");
         let mut config = config(&broker_lines, &simulator, &self.names, &self.account, &self.extra, db);
+        config = config.replacen("[store]\n", &format!("[store]\n{}", self.store_lines), 1);
         if let Some((name, role)) = &self.second {
             let first = config[config.find("[[accounts]]").unwrap()..].to_owned();
             let second = first.replace("name = \"acme\"", &format!("name = \"{name}\""));
