@@ -16,11 +16,26 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/outbounds/bulk              {\"count\":10000,\"prefix\":\"B-\",\"statuses\":[\"Pending\",\"Shipped\"]}
   POST   /_simulator/outbounds/{id}/advance      {} | {\"steps\":2} | {\"to\":\"Shipped\",\"partial\":true,\"gap_ms\":50}
   POST   /_simulator/outbounds/{id}/status       {\"status\":\"AnythingEvenUnknown\"}
-  POST   /_simulator/outbounds/{id}/raw          {\"member\":<literal, or null to remove>}  (?touch=true stamps a change)
   POST   /_simulator/outbounds/{id}/delete       a tombstone in the feed, 404 elsewhere
-  POST   /_simulator/notifications/{id}/raw      the same as above for a shipping notification
-  POST   /_simulator/locks                       {\"merchantOutboundNumber\":\"A-1\",\"seconds\":5}  creation answers 423
+{kind}: outbounds notifications inbounds inbound-notifications returns return-changes products stock-changes
+        warehouses shippingmethods fulfillers merchants authorizations; {id}: id, number, or warehouse:jfsku:version
+  GET    /_simulator/{kind}                      all of them with history and log (?id= ?number= ?prefix= ?since=;
+                                                 stock-changes: ?warehouse= ?jfsku=)
+  POST   /_simulator/{kind}/{id}/raw             {\"member\":<literal, or null to remove>}  (?touch=true stamps a change)
+  POST   /_simulator/{kind}/{id}/hide            {\"reads\":1} | {\"seconds\":5} | {\"always\":true} | {} to show it again
+  POST   /_simulator/{kind}/{id}/touch           a change in which nothing changes
+  not for outbounds, notifications, return-changes, stock-changes:
+  POST   /_simulator/{kind}                      makes one; members as the API has them, defaults for the rest
+  POST   /_simulator/{kind}/bulk                 {\"count\":1000,\"prefix\":\"B-\",\"statuses\":[..],\"members\":{..}}
+  POST   /_simulator/{kind}/{id}/change          {\"member\":value, or null to remove}
+  POST   /_simulator/{kind}/{id}/delete          a tombstone in the feed, 404 elsewhere
+  POST   /_simulator/inbounds/{id}/...           advance status receive close notify
+  POST   /_simulator/returns/{id}/...            advance status arrive complete book lock unlock split add remove item
+  POST   /_simulator/products/{id}/...           share unshare
+  POST   /_simulator/authorizations/{id}/...     grant revoke {\"warehouseId\":\"...\",\"shippingMethodIds\":[..]}
   POST   /_simulator/stock                       {\"merchantSku\":\"MUG-BLUE\",\"stockLevel\":\"3\",\"warehouseId\":\"...\"}
+  POST   /_simulator/stock-changes               {\"merchantSku\":\"MUG-BLUE\",\"changeType\":\"Adjustment\",\"quantity\":\"2\",\"count\":1}
+  POST   /_simulator/locks                       {\"merchantOutboundNumber\":\"A-1\",\"seconds\":5}  creation answers 423
   POST   /_simulator/faults                      {\"match\":{\"method\":\"POST\",\"path\":\"/outbounds\"},\"times\":1,\"kind\":\"cut_after\"}
   GET    /_simulator/faults   DELETE /_simulator/faults   DELETE /_simulator/faults/{number}
   GET    /_simulator/requests?since=N            every API and OAuth request after number N
