@@ -91,8 +91,6 @@ pub(super) async fn run(config: &config::Config, arguments: &Arguments) -> anyho
     if arguments.kept_answers {
         return status::show_kept_answers(&account.ffn.account, &*store).await;
     }
-    // Before the person is sent to the browser: what they bring could not be stored.
-    store.login(&arguments.account).await?;
     let way = match (&arguments.refresh_token, arguments.manual) {
         (Some(_), _) => Way::RefreshToken,
         (None, true) => Way::Manual,
