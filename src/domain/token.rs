@@ -55,7 +55,7 @@ pub struct StoredLogin {
     pub login_required: Option<String>,
     /// Since when.
     pub login_required_since: Option<DateTime<Utc>>,
-    /// A refresh of this pair that began and has brought no newer pair.
+    /// A refresh of this pair that began and has brought neither a newer pair nor the need of a person.
     pub refresh: Option<RefreshRecord>,
 }
 
@@ -186,8 +186,8 @@ pub trait TokenStore: Send + Sync {
     /// Records how a sending ended that brought neither a pair nor a refusal.
     fn end_refresh<'a>(&'a self, account: &'a AccountName, generation: i64, ending: RefreshEnding) -> Pending<'a, ()>;
 
-    /// Stores a pair, clears `login_required` and the record of refreshes, and gives the sign-in that counts
-    /// now: the new one, or for [`Origin::Refresh`] a newer one that was there.
+    /// Stores a pair, clears `login_required`, the record of refreshes and the kept answers, and gives the
+    /// sign-in that counts now: the new one, or for [`Origin::Refresh`] a newer one that was there.
     fn save_tokens<'a>(
         &'a self,
         account: &'a AccountName,
@@ -203,7 +203,7 @@ pub trait TokenStore: Send + Sync {
     /// was no sign-in.
     fn sign_out<'a>(&'a self, account: &'a AccountName) -> Pending<'a, bool>;
 
-    /// The answers kept for a person since the last sign-in, oldest first.
+    /// The answers kept for a person since the newest pair was stored, oldest first.
     fn kept_answers<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<KeptAnswer>>;
 }
 

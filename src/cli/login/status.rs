@@ -81,7 +81,7 @@ pub(super) async fn show_kept_answers(account: &AccountName, store: &impl TokenS
     }
     complain(
         "Beware: what follows on standard output is as the OAuth server sent it and may hold tokens that are valid. \
-         Show it to nobody. The next sign-in or `ffn-bridge logout` removes it.",
+         Show it to nobody. The next new pair of tokens or `ffn-bridge logout` removes it.",
     );
     for (at, answer) in kept.iter().enumerate() {
         complain(&format!("Answer {} of {}, of {}:", at + 1, kept.len(), moment(answer.received_at)));

@@ -159,8 +159,7 @@ impl TokenStore for Sqlite {
                 ])?;
             if stored > 0 {
                 connection.prepare_cached("DELETE FROM refreshes WHERE account = ?1")?.execute([account.as_str()])?;
-            }
-            if is_sign_in {
+                // The token that they answered was good after all, or nobody needs it any more.
                 forget_answers(connection, &account)?;
             }
             read(connection, &keyring, &account)?
@@ -176,7 +175,11 @@ impl TokenStore for Sqlite {
                     "UPDATE logins SET login_required = ?3, required_since = COALESCE(required_since, ?4)
                      WHERE account = ?1 AND generation = ?2",
                 )?
-                .execute((account, generation, reason, Utc::now().timestamp_millis()))?;
+                .execute((&account, generation, reason, Utc::now().timestamp_millis()))?;
+            // That was the end of it: nothing is in doubt any more.
+            connection
+                .prepare_cached("DELETE FROM refreshes WHERE account = ?1 AND generation = ?2")?
+                .execute((&account, generation))?;
             Ok(())
         })
     }
