@@ -37,8 +37,9 @@ install() { # install [sudo]
   say 'installing chromium and chromium-driver (up to a minute)'
   local log
   log=$(mktemp)
-  if ! { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q &&
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium chromium-driver; } >"$log" 2>&1 </dev/null ||
+  # A machine without a way to the packages is told so soon.
+  local get=("${root[@]}" env DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -q -o Acquire::Retries=1 -o Acquire::http::Timeout=20)
+  if ! { "${get[@]}" update && "${get[@]}" install -y --no-install-recommends chromium chromium-driver; } >"$log" 2>&1 </dev/null ||
     ! find_both; then
     tail -n 15 "$log" >&2
     say 'they could not be installed; what apt-get said is above'
