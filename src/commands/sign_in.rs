@@ -49,7 +49,13 @@ async fn decide(account: &Account) {
         if resumed.elapsed() > LONGEST_PAUSE {
             pause = Duration::ZERO;
         }
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            changed = needed.changed() => {
+                drop(changed);
+                continue;
+            }
+        }
         pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         let tried = current_user(&account.client).await;
         if tried.is_err_and(|error| error.disposition() == Disposition::NeedsLogin) {

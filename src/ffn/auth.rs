@@ -133,8 +133,15 @@ impl Auth {
     /// within seconds when a person signs in or out in another process.
     pub async fn keep(&self, stop: CancellationToken) {
         loop {
-            let tended = apart(Arc::clone(&self.session).lock_owned().await, |session| session.tend().boxed());
-            let idle = match tended.await {
+            // A look that is under way at a stop goes on by itself; `settle` waits for it.
+            let tended = tokio::select! {
+                () = stop.cancelled() => return,
+                tended = async {
+                    let session = Arc::clone(&self.session).lock_owned().await;
+                    apart(session, |session| session.tend().boxed()).await
+                } => tended,
+            };
+            let idle = match tended {
                 Some(Ok(until_due)) => until_due.min(LOOK),
                 Some(Err(error)) => {
                     tracing::debug!(error = %Chain(&error), "the tokens could not be looked after");

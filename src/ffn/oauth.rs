@@ -131,7 +131,7 @@ impl OAuth {
             .set_redirect_uri(std::borrow::Cow::Owned(authorization.redirect))
             .request_async(&self.http)
             .await
-            .map_err(TokenError::from_request)?;
+            .map_err(|error| TokenError::from_request(error).without(code.expose_secret()))?;
         let Some(refresh) = answer.refresh_token() else {
             return Err(TokenError::Unreadable("it holds no refresh token".into()));
         };
@@ -145,7 +145,7 @@ impl OAuth {
             .exchange_refresh_token(&RefreshToken::new(token.expose_secret().to_owned()))
             .request_async(&self.http)
             .await
-            .map_err(TokenError::from_request)?;
+            .map_err(|error| TokenError::from_request(error).without(token.expose_secret()))?;
         let refresh = answer.refresh_token().map_or_else(|| token.clone(), |new| new.secret().clone().into());
         Ok(pair(&answer, refresh, now))
     }
@@ -160,6 +160,19 @@ impl TokenError {
             Self::Client { .. } | Self::NotSent(_) | Self::Status { status: 429, .. } => Some(RefreshEnding::NotSpent),
             Self::Status { .. } | Self::Transport(_) => Some(RefreshEnding::Unclear),
             Self::Unreadable(body) => Some(RefreshEnding::Unreadable(body.clone())),
+        }
+    }
+
+    /// The server's words without the secret, should it repeat it, and not too many of them.
+    fn without(self, secret: &str) -> Self {
+        let clean = |words: String| -> String {
+            let words = words.replace(secret, "[secret]");
+            words.chars().filter(|char| !char.is_control()).take(300).collect()
+        };
+        match self {
+            Self::Refused { status, reason } => Self::Refused { status, reason: clean(reason) },
+            Self::Client { reason } => Self::Client { reason: clean(reason) },
+            other => other,
         }
     }
 
@@ -184,7 +197,7 @@ impl TokenError {
     }
 
     fn from_status(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
-        let error: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+        let error = ErrorBody::read(body);
         let is_client = error.error.as_deref() == Some("invalid_client");
         match status {
             400 | 401 if is_client => Self::Client { reason: error.words() },
@@ -195,8 +208,7 @@ impl TokenError {
 }
 
 /// The bodies seen with a refusal (contract 2.2, rule 5).
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 struct ErrorBody {
     error: Option<String>,
     error_description: Option<String>,
@@ -205,16 +217,30 @@ struct ErrorBody {
 }
 
 impl ErrorBody {
+    /// What can be read of it; a member of an odd type hides no other.
+    fn read(body: &[u8]) -> Self {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| body.get(name)?.as_str().map(str::to_owned);
+        Self {
+            error: text("error"),
+            error_description: text("error_description"),
+            message: text("message"),
+            hint: text("hint"),
+        }
+    }
+
     fn words(&self) -> String {
         let description = self.error_description.as_ref().or(self.message.as_ref());
         let parts = [self.error.as_ref(), description, self.hint.as_ref()];
         let words: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-        if words.is_empty() { "no reason given".to_owned() } else { words.join(", ").chars().take(300).collect() }
+        if words.is_empty() { "no reason given".to_owned() } else { words.join(", ") }
     }
 }
 
 fn pair(answer: &BasicTokenResponse, refresh: SecretString, now: DateTime<Utc>) -> TokenPair {
-    let life = TimeDelta::from_std(answer.expires_in().unwrap_or(DEFAULT_LIFE)).unwrap_or(TimeDelta::MAX);
+    // A life of nothing would be refreshed without end.
+    let life = answer.expires_in().filter(|life| !life.is_zero()).unwrap_or(DEFAULT_LIFE);
+    let life = TimeDelta::from_std(life).unwrap_or(TimeDelta::MAX);
     let access = answer.access_token().secret();
     let access_expires_at = now.checked_add_signed(life).unwrap_or(DateTime::<Utc>::MAX_UTC);
     let scopes = answer.scopes().map_or_else(

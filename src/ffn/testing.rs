@@ -209,7 +209,13 @@ impl TokenStore for MemoryStore {
             let is_newest = self.now().generation == generation;
             let began_at = Utc::now();
             let first = RefreshRecord { fingerprint, began_at, is_open: true, unclear: 0, unreadable: 0 };
-            self.change(|login| login.refresh.get_or_insert(first).is_open = true);
+            self.change(|login| match &mut login.refresh {
+                Some(record) => {
+                    record.unclear += u32::from(record.is_open);
+                    record.is_open = true;
+                }
+                none => *none = Some(first),
+            });
             Ok(is_newest)
         })
     }
@@ -241,7 +247,11 @@ impl TokenStore for MemoryStore {
             }
             let newest = self.login.lock().unwrap().as_ref().map_or(0, |login| login.generation);
             if !matches!(origin, Origin::Refresh { of } if newest > of) {
+                let signed_in_at = self.login.lock().unwrap().as_ref().map(|login| login.signed_in_at);
                 self.put(tokens);
+                if let (Origin::Refresh { .. }, Some(signed_in_at)) = (origin, signed_in_at) {
+                    self.change(|login| login.signed_in_at = signed_in_at);
+                }
             }
             Ok(self.now())
         })

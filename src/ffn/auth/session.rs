@@ -36,6 +36,10 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How long an account counts as rejected before its tokens are tried again: first, and at most.
 const REJECTED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
+/// A refreshed token that is rejected within this time was no remedy; later it is another trouble.
+const REMEDY: Duration = Duration::from_secs(60);
+/// So long after a pause for rejected tokens, a rejection begins a new row of pauses.
+const CALM: Duration = Duration::from_secs(600);
 /// What is due and was not done is tried again after this.
 const SOON: Duration = Duration::from_millis(200);
 /// How often the store is asked by callers whether somebody has signed in.
@@ -79,12 +83,14 @@ pub(super) struct Session {
     read_at: Option<Instant>,
     /// A pair the store has not taken yet.
     unsaved: Option<(Origin, TokenPair)>,
+    /// Held until that pair is stored.
+    lease: Option<Lease>,
     /// The generation whose refresh token was refused, and why, should the store not know yet.
     refused: Option<(i64, String)>,
     /// The token endpoint is left alone.
     paused: Option<Pause<Arc<TokenError>>>,
-    /// The generation that a rejected token was refreshed to.
-    remedy: Option<i64>,
+    /// The generation that a rejected token was refreshed to, and when.
+    remedy: Option<(i64, Instant)>,
     /// FFN rejected that one as well.
     rejected: Option<Pause<GivenUp>>,
     /// Hundredths of a quarter of the margin, so that not all accounts and bridges refresh at the same moment.
@@ -112,6 +118,7 @@ impl Session {
             login: None,
             read_at: None,
             unsaved: None,
+            lease: None,
             refused: None,
             paused: None,
             remedy: None,
@@ -144,10 +151,15 @@ impl Session {
         if self.waits_for().is_some() && self.read_at.is_some_and(|at| at.elapsed() < LOGIN_LOOK) {
             return Err(self.login_error());
         }
+        // Before the lease, which may be held for just this pair.
+        self.save_unsaved().await?;
         let lease = self.take_lease().await?;
         let renewed = self.renew_under(&lease, &why).await;
-        if let Err(error) = self.store.release_lease(lease).await {
-            tracing::debug!(account = %self.account, %error, "a lease could not be given back; its time runs out");
+        if self.unsaved.is_some() {
+            // The token is spent and its successor is only here: nobody else may send it.
+            self.lease = Some(lease);
+        } else {
+            self.give_back(lease).await;
         }
         self.show();
         // Trouble with the refresh is none for the caller while the old token lives.
@@ -163,7 +175,7 @@ impl Session {
     /// Exchanges a code.
     pub(super) async fn sign_in(&mut self, flow: Authorization, code: &SecretString) -> Result<NewLogin, Error> {
         let exchanged = self.oauth.exchange(flow, code, self.clock.now()).await;
-        self.brought(exchanged, code).await
+        self.brought(exchanged).await
     }
 
     /// Spends a refresh token from elsewhere. Nobody else refreshes meanwhile, should it be the account's own.
@@ -175,21 +187,19 @@ impl Session {
         };
         let spend = || self.oauth.refresh(refresh, self.clock.now());
         let spent = spend.retry(self.retry).when(may_be_sent_again).await;
-        if let Err(error) = self.store.release_lease(lease).await {
-            tracing::debug!(account = %self.account, %error, "a lease could not be given back; its time runs out");
-        }
-        self.brought(spent, refresh).await
+        self.give_back(lease).await;
+        self.brought(spent).await
     }
 
     /// What a sign-in brought; an answer that can't be read is kept for a person.
-    async fn brought(&self, pair: Result<TokenPair, TokenError>, secret: &SecretString) -> Result<NewLogin, Error> {
+    async fn brought(&self, pair: Result<TokenPair, TokenError>) -> Result<NewLogin, Error> {
         match pair {
             Ok(pair) => Ok(NewLogin(pair)),
             Err(error) => {
                 if let Some(ending @ RefreshEnding::Unreadable(_)) = error.ending() {
                     self.store.end_refresh(&self.account, 0, ending).await?;
                 }
-                Err(self.explain(Arc::new(error), secret))
+                Err(self.explain(Arc::new(error)))
             }
         }
     }
@@ -198,6 +208,12 @@ impl Session {
     pub(super) async fn accept(&mut self, pair: TokenPair) -> Result<(), Error> {
         self.unsaved = Some((Origin::SignIn, pair));
         self.save_unsaved().await
+    }
+
+    async fn give_back(&self, lease: Lease) {
+        if let Err(error) = self.store.release_lease(lease).await {
+            tracing::debug!(account = %self.account, %error, "a lease could not be given back; its time runs out");
+        }
     }
 
     async fn take_lease(&self) -> Result<Lease, Error> {
@@ -212,7 +228,6 @@ impl Session {
     }
 
     async fn renew_under(&mut self, lease: &Lease, why: &Why) -> Result<Option<SecretString>, Error> {
-        self.save_unsaved().await?;
         self.read().await?;
         if let Some(token) = self.good_enough(why) {
             return Ok(Some(token));
@@ -220,26 +235,26 @@ impl Session {
         if let Some((generation, reason)) =
             self.refused.clone().filter(|(refused, _)| Some(*refused) == self.generation())
         {
-            return self.require_login(generation, reason).await;
+            return self.require_login(generation, reason, why).await;
         }
         let usable = self.login.as_ref().filter(|_| self.waits_for().is_none());
         let Some((generation, pair)) = usable.and_then(|login| Some((login.generation, login.tokens.clone()?))) else {
             return Err(self.login_error());
         };
         if let Some(pause) = self.paused.as_ref().filter(|pause| Instant::now() < pause.until) {
-            return Err(self.explain(Arc::clone(&pause.cause), &pair.refresh));
+            return Err(self.explain(Arc::clone(&pause.cause)));
         }
         let is_rejected = matches!(why, Why::Rejected(_));
         let given_up = self.rejected.as_ref().map(|pause| pause.cause.latest);
-        if is_rejected && self.remedy == Some(generation) && given_up != Some(generation) {
+        let is_remedy = self.remedy.is_some_and(|(remedy, at)| remedy == generation && at.elapsed() < REMEDY);
+        let is_in_doubt = self.login.as_ref().and_then(|login| login.refresh.as_ref()).is_some_and(|it| it.is_open);
+        if is_rejected && is_remedy && !is_in_doubt && given_up != Some(generation) {
             self.give_up(generation);
             return Ok(None);
         }
-        let token = self.refresh(lease, generation, &pair.refresh).await?;
-        if is_rejected {
-            self.remedy = self.generation();
-        } else {
-            self.rejected = None;
+        let token = self.refresh(lease, generation, &pair.refresh, why).await?;
+        if is_rejected && let Some(newer) = self.generation().filter(|newer| *newer != generation) {
+            self.remedy = Some((newer, Instant::now()));
         }
         Ok(token)
     }
@@ -247,9 +262,11 @@ impl Session {
     /// FFN rejects a token that was just refreshed because of this: the account is left alone for a while.
     fn give_up(&mut self, generation: i64) {
         let (shortest, most) = REJECTED;
-        let length = self.rejected.as_ref().map_or(shortest, |last| (last.length * 2).min(most));
+        // After a time without a rejection it is another trouble.
+        let last = self.rejected.as_ref().filter(|last| last.until.elapsed() < CALM);
+        let length = last.map_or(shortest, |last| (last.length * 2).min(most));
         let seconds = length.as_secs();
-        let first = self.rejected.as_ref().map_or(generation, |last| last.cause.first);
+        let first = last.map_or(generation, |last| last.cause.first);
         tracing::warn!(account = %self.account, seconds, "FFN rejects a token that was just refreshed");
         self.rejected =
             Some(Pause { until: Instant::now() + length, length, cause: GivenUp { first, latest: generation } });
@@ -261,6 +278,7 @@ impl Session {
         lease: &Lease,
         generation: i64,
         token: &SecretString,
+        why: &Why,
     ) -> Result<Option<SecretString>, Error> {
         let name = fingerprint(token);
         let before = self.login.as_ref().and_then(|login| login.refresh.clone()).filter(|it| it.fingerprint == name);
@@ -275,10 +293,11 @@ impl Session {
         loop {
             if !self.store.begin_refresh(lease, generation, name.clone(), LEASE).await? {
                 self.read().await?;
-                return self
-                    .good_enough(&Why::Needed)
-                    .map(Some)
-                    .ok_or_else(|| Error::Busy { account: self.account.clone() });
+                return match self.good_enough(why) {
+                    Some(token) => Ok(Some(token)),
+                    None if self.waits_for().is_some() => Err(self.login_error()),
+                    None => Err(Error::Busy { account: self.account.clone() }),
+                };
             }
             let error = match self.oauth.refresh(token, self.clock.now()).await {
                 Ok(pair) => {
@@ -292,12 +311,12 @@ impl Session {
             };
             let Some(ending) = error.ending() else {
                 self.count("refused");
-                let mut reason = without(&error.to_string(), token);
+                let mut reason = error.to_string();
                 if is_doubtful {
                     reason = format!("the answer to a refresh was lost, and then {reason}");
                 }
                 self.refused = Some((generation, reason.clone()));
-                return self.require_login(generation, reason).await;
+                return self.require_login(generation, reason, why).await;
             };
             let is_unreadable = matches!(ending, RefreshEnding::Unreadable(_));
             is_doubtful |= !matches!(ending, RefreshEnding::NotSpent);
@@ -312,7 +331,7 @@ impl Session {
                     "{error}, twice. The answers are kept: `ffn-bridge login {} --kept-answers` shows them",
                     self.account
                 );
-                return self.require_login(generation, reason).await;
+                return self.require_login(generation, reason, why).await;
             }
             let wait = delays.next().map(|delay| delay.max(error.retry_after().unwrap_or_default()));
             let may_go_on = left > 0 && !matches!(error, TokenError::Client { .. });
@@ -320,7 +339,7 @@ impl Session {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => {
                     self.count("failed");
-                    return Err(self.pause(Arc::new(error), token));
+                    return Err(self.pause(Arc::new(error)));
                 }
             }
             left -= 1;
@@ -328,20 +347,25 @@ impl Session {
     }
 
     /// Leaves the token endpoint alone, longer each time.
-    fn pause(&mut self, error: Arc<TokenError>, token: &SecretString) -> Error {
+    fn pause(&mut self, error: Arc<TokenError>) -> Error {
         let (first, most) = PAUSES;
         let length = self.paused.as_ref().map_or(first, |last| (last.length * 2).min(most));
         let length = length.max(error.retry_after().unwrap_or_default().min(most));
         self.paused = Some(Pause { until: Instant::now() + length, length, cause: Arc::clone(&error) });
-        self.explain(error, token)
+        self.explain(error)
     }
 
     /// Records that a person is needed, unless another process has stored a newer pair meanwhile.
-    async fn require_login(&mut self, generation: i64, reason: String) -> Result<Option<SecretString>, Error> {
+    async fn require_login(
+        &mut self,
+        generation: i64,
+        reason: String,
+        why: &Why,
+    ) -> Result<Option<SecretString>, Error> {
         tracing::warn!(account = %self.account, reason, "a person has to sign in");
         self.store.require_login(&self.account, generation, reason).await?;
         self.read().await?;
-        self.good_enough(&Why::Needed).map(Some).ok_or_else(|| self.login_error())
+        self.good_enough(why).map(Some).ok_or_else(|| self.login_error())
     }
 
     /// Stores what is not stored yet. If it fails the pair stays here for the next time.
@@ -352,6 +376,9 @@ impl Session {
         self.unsaved = None;
         self.jitter = fastrand::i32(0..100);
         self.show();
+        if let Some(lease) = self.lease.take() {
+            self.give_back(lease).await;
+        }
         Ok(())
     }
 
@@ -361,7 +388,11 @@ impl Session {
         if login.as_ref().map(|login| login.generation) != self.generation() {
             // What was said of another pair is none of this one's business.
             self.paused = None;
+        }
+        let signed_in_at = |login: &Option<StoredLogin>| login.as_ref().map(|login| login.signed_in_at);
+        if signed_in_at(&login) != signed_in_at(&self.login) {
             self.rejected = None;
+            self.remedy = None;
         }
         self.login = login;
         self.read_at = Some(Instant::now());
@@ -469,10 +500,10 @@ impl Session {
         Error::NeedsLogin { account, reason: reason.unwrap_or_else(|| "the refresh token was refused".to_owned()) }
     }
 
-    fn explain(&self, error: Arc<TokenError>, secret: &SecretString) -> Error {
+    fn explain(&self, error: Arc<TokenError>) -> Error {
         let account = self.account.clone();
         match &*error {
-            TokenError::Refused { .. } => Error::NeedsLogin { account, reason: without(&error.to_string(), secret) },
+            TokenError::Refused { .. } => Error::NeedsLogin { account, reason: error.to_string() },
             TokenError::Client { .. } => Error::ClientRefused { account, source: error },
             _ => Error::Temporary { account, source: Some(error) },
         }
@@ -493,9 +524,4 @@ impl Session {
         }
         self.shared.set(pair.filter(|_| need.is_none()), need);
     }
-}
-
-/// A server's words without the secret, should it repeat it.
-fn without(words: &str, secret: &SecretString) -> String {
-    words.replace(secret.expose_secret(), "[secret]")
 }

@@ -87,7 +87,7 @@ impl TokenStore for Sqlite {
             connection
                 .prepare_cached(
                     "INSERT INTO refreshes (account, generation, fingerprint, began_at, open) VALUES (?1, ?2, ?3, ?4, 1)
-                     ON CONFLICT DO UPDATE SET open = 1",
+                     ON CONFLICT DO UPDATE SET unclear = unclear + open, open = 1",
                 )?
                 .execute((account.as_str(), generation, fingerprint, now.timestamp_millis()))?;
             Ok(true)
