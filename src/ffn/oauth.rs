@@ -29,6 +29,8 @@ use crate::domain::token::{RefreshEnding, TokenPair};
 const DEFAULT_LIFE: Duration = Duration::from_secs(1800);
 /// How long one request to the token endpoint may take.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// And after that: what has arrived is read.
+const GRACE: Duration = Duration::from_millis(500);
 /// The largest answer of the token endpoint that is read, in bytes.
 const BODY_LIMIT: usize = 256 * 1024;
 
@@ -40,6 +42,7 @@ pub(super) struct OAuth {
     endpoints: Endpoints,
     http: Http,
     scopes: [&'static str; 2],
+    client_secret: SecretString,
 }
 
 /// Why the token endpoint gave no tokens.
@@ -73,6 +76,9 @@ pub enum TokenError {
     /// No answer: whether the token was spent is unknown.
     #[error("no answer from the OAuth server")]
     Transport(#[source] reqwest::Error),
+    /// No answer in time: whether the token was spent is unknown.
+    #[error("no answer from the OAuth server within {} s", .0.as_secs())]
+    Silent(Duration),
     /// A success that can't be read, so the token is probably spent. The body may hold new tokens.
     #[error("the OAuth server answered with success, but with something else than tokens")]
     Unreadable(SecretString),
@@ -94,13 +100,14 @@ impl OAuth {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(TOKEN_TIMEOUT.min(config.call_timeout))
-            .timeout(TOKEN_TIMEOUT.min(config.call_timeout))
             .build()?;
+        let http = Http { client: http, timeout: TOKEN_TIMEOUT.min(config.call_timeout) };
         let endpoints = BasicClient::new(ClientId::new(config.client_id.clone()))
             .set_client_secret(ClientSecret::new(config.client_secret.expose_secret().to_owned()))
             .set_auth_uri(AuthUrl::from_url(config.authorize_url.clone()))
             .set_token_uri(TokenUrl::from_url(config.token_url.clone()));
-        Ok(Self { endpoints, http: Http(http), scopes: config.role.scopes() })
+        let client_secret = config.client_secret.clone();
+        Ok(Self { endpoints, http, scopes: config.role.scopes(), client_secret })
     }
 
     /// Begins a sign-in: random state, PKCE S256 (contract 2.1).
@@ -131,7 +138,7 @@ impl OAuth {
             .set_redirect_uri(std::borrow::Cow::Owned(authorization.redirect))
             .request_async(&self.http)
             .await
-            .map_err(|error| TokenError::from_request(error).without(code.expose_secret()))?;
+            .map_err(|error| TokenError::from_request(error).without(&[code, &self.client_secret]))?;
         let Some(refresh) = answer.refresh_token() else {
             return Err(TokenError::Unreadable("it holds no refresh token".into()));
         };
@@ -145,7 +152,7 @@ impl OAuth {
             .exchange_refresh_token(&RefreshToken::new(token.expose_secret().to_owned()))
             .request_async(&self.http)
             .await
-            .map_err(|error| TokenError::from_request(error).without(token.expose_secret()))?;
+            .map_err(|error| TokenError::from_request(error).without(&[token, &self.client_secret]))?;
         let refresh = answer.refresh_token().map_or_else(|| token.clone(), |new| new.secret().clone().into());
         Ok(pair(&answer, refresh, now))
     }
@@ -158,15 +165,15 @@ impl TokenError {
         match self {
             Self::Refused { .. } => None,
             Self::Client { .. } | Self::NotSent(_) | Self::Status { status: 429, .. } => Some(RefreshEnding::NotSpent),
-            Self::Status { .. } | Self::Transport(_) => Some(RefreshEnding::Unclear),
+            Self::Status { .. } | Self::Transport(_) | Self::Silent(_) => Some(RefreshEnding::Unclear),
             Self::Unreadable(body) => Some(RefreshEnding::Unreadable(body.clone())),
         }
     }
 
-    /// The server's words without the secret, should it repeat it, and not too many of them.
-    fn without(self, secret: &str) -> Self {
+    /// The server's words without the secrets, should it repeat them, and not too many of them.
+    fn without(self, secrets: &[&SecretString]) -> Self {
         let clean = |words: String| -> String {
-            let words = words.replace(secret, "[secret]");
+            let words = secrets.iter().fold(words, |words, secret| words.replace(secret.expose_secret(), "[secret]"));
             words.chars().filter(|char| !char.is_control()).take(300).collect()
         };
         match self {
@@ -262,20 +269,23 @@ fn scopes_of_jwt(token: &str) -> Option<Vec<String>> {
 
 /// The oauth2 crate's way to the network: our reqwest, and statuses sorted before the crate sees them.
 #[derive(Debug)]
-struct Http(reqwest::Client);
+struct Http {
+    client: reqwest::Client,
+    timeout: Duration,
+}
 
 impl<'c> AsyncHttpClient<'c> for Http {
     type Error = TokenError;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, TokenError>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
+        let mut call = Box::pin(async move {
             let transport = |error: reqwest::Error| match error.is_connect() || error.is_builder() {
                 true => TokenError::NotSent(error.without_url()),
                 false => TokenError::Transport(error.without_url()),
             };
             let request = reqwest::Request::try_from(request).map_err(transport)?;
-            let mut answer = self.0.execute(request).await.map_err(transport)?;
+            let mut answer = self.client.execute(request).await.map_err(transport)?;
             let status = answer.status();
             let wait = retry_after(answer.headers(), server_time(answer.headers()).unwrap_or_else(Utc::now));
             let mut body = Vec::new();
@@ -295,6 +305,13 @@ impl<'c> AsyncHttpClient<'c> for Http {
                 return Err(TokenError::from_status(status.as_u16(), wait, &body));
             }
             Ok(HttpResponse::new(body))
+        });
+        Box::pin(async move {
+            match tokio::time::timeout(self.timeout, &mut call).await {
+                Ok(answer) => answer,
+                // A process that was stopped for a while finds its time over before it has read what came.
+                Err(_) => tokio::time::timeout(GRACE, call).await.unwrap_or(Err(TokenError::Silent(self.timeout))),
+            }
         })
     }
 }
@@ -326,6 +343,17 @@ mod tests {
         let busy = TokenError::from_status(429, Some(Duration::from_secs(7)), b"");
         assert!(matches!(busy.ending(), Some(RefreshEnding::NotSpent)));
         assert_eq!(busy.retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_secret_that_the_server_repeats_is_taken_out_before_its_words_are_cut() {
+        let secret = "def50200".repeat(100);
+        let body =
+            format!(r#"{{"error":"invalid_request","message":"The token {secret} is spent.\u001b[2J","hint":[]}}"#);
+        let told = TokenError::from_status(401, None, body.as_bytes()).without(&[&secret.into()]).to_string();
+        assert!(told.ends_with("invalid_request, The token [secret] is spent.[2J"), "{told}");
+        let client = br#"{"error":"invalid_client","hint":7}"#;
+        assert!(matches!(TokenError::from_status(401, None, client), TokenError::Client { .. }));
     }
 
     #[test]
