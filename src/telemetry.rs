@@ -51,6 +51,8 @@ const QUIET: [&str; 8] =
 
 /// What would write whole messages, with people's addresses in them, into the log: never.
 const PAYLOADS: &str = "lapin::returned_messages=off";
+/// What would write the sign-in at the broker, byte by byte, where a filter asks for the library's traces.
+const FRAMES: &str = ",lapin::io_loop=info,lapin::channel=info,lapin::frames=info,amq_protocol=info";
 
 /// Sends the logs of this process to standard error; coloured if that is a terminal.
 ///
@@ -81,8 +83,10 @@ fn filter(text: &str) -> Result<EnvFilter, InitError> {
     } else {
         String::new()
     };
+    let asks = text.contains("trace") && (text.contains("lapin") || text.contains("amq_protocol"));
+    let frames = if asks { FRAMES } else { "" };
     EnvFilter::builder()
-        .parse(format!("{quiet}{text},{PAYLOADS}"))
+        .parse(format!("{quiet}{text},{PAYLOADS}{frames}"))
         .map_err(|source| InitError::Filter { filter: text.to_owned(), source })
 }
 
