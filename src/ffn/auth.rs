@@ -4,7 +4,8 @@
 //! ([`Auth::keep`]) refreshes ahead of need and notices what other processes store. The guarantees (contract
 //! 2.2): of any number of callers and processes one refreshes, under a lease of the store; that it will is on
 //! record before the refresh token is sent; a refresh token that was answered is never sent again; the answer
-//! is in the store before its access token leaves this module; a refresh whose outcome nobody knows is tried
+//! is in the store before its access token leaves this module (but for [`NewLogin`], which a sign-in
+//! looks at before it is accepted); a refresh whose outcome nobody knows is tried
 //! again with the same token and changes nothing; a refused one ends in "login required", recorded in the
 //! store. A refresh runs in a task of its own, so that a caller who gives up does not take an answered pair
 //! with it. Tokens are in no log and no error.
