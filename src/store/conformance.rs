@@ -81,6 +81,7 @@ fn draft(lane: Lane, id: u128, unique: bool) -> Draft {
             role: None,
             recorded_time: at(1_700_000_001),
             causation_id: None,
+            is_snapshot: false,
             data: RawValue::from_string(r#"{"price":1.10}"#.into()).unwrap(),
         },
     }
