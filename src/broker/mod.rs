@@ -18,7 +18,7 @@ use backon::ExponentialBuilder;
 pub use config::Config;
 pub use consumer::{Consumer, DIRECT_REPLY_TO, Delivery};
 pub use link::Link;
-pub use publisher::{Forward, Outgoing, Publisher};
+pub use publisher::{Fates, Forward, Outgoing, Publisher};
 
 /// How long the broker may take to answer a request. lapin loses one that is made the moment its
 /// connection breaks and never answers it: without a bound whoever made it would wait for ever.

@@ -45,6 +45,15 @@ pub struct Forward<'a> {
     pub headers: Vec<(&'static str, String)>,
 }
 
+/// The messages of a burst that did not arrive, by their indexes.
+#[derive(Debug, Default)]
+pub struct Fates {
+    /// No queue was bound for them.
+    pub unroutable: Vec<usize>,
+    /// The broker refused them, for example because a queue is full.
+    pub refused: Vec<usize>,
+}
+
 /// A message of somebody's own, as a person sends it from the command line.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
@@ -87,7 +96,7 @@ impl Publisher {
         }
         let result = async {
             let confirm = send(&channel, outgoing.exchange, outgoing.routing_key, outgoing.body, properties).await?;
-            self.await_confirms(vec![confirm]).await
+            self.await_confirms(vec![confirm]).await?.taken()
         }
         .await;
         if self.or_close(result)?.is_empty() {
@@ -111,12 +120,18 @@ impl Publisher {
     /// # Errors
     /// Some may have arrived, some not: publish all of it again.
     pub async fn publish(&mut self, burst: &[&Message]) -> Result<Vec<usize>, Error> {
+        let fates = self.publish_each(burst).await?;
+        if fates.refused.is_empty() { Ok(fates.unroutable) } else { Err(Error::Nack) }
+    }
+
+    /// The same for a burst of which each message counts by itself: one that the broker refuses is no error.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn publish_each(&mut self, burst: &[&Message]) -> Result<Fates, Error> {
         let channel = self.open().await?.clone();
         let result = self.send_burst(&channel, burst).await;
-        let returned = self.or_close(result)?;
-        if returned.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Settled { returned, refused } = self.or_close(result)?;
         let is_returned = |message: &Message| {
             let destination = &message.destination;
             returned.contains(&(
@@ -125,7 +140,11 @@ impl Publisher {
                 destination.routing_key.clone(),
             ))
         };
-        Ok(burst.iter().enumerate().filter(|(_, message)| is_returned(message)).map(|(index, _)| index).collect())
+        let unroutable = match returned.is_empty() {
+            true => Vec::new(),
+            false => (0..).zip(burst).filter(|(_, message)| is_returned(message)).map(|(index, _)| index).collect(),
+        };
+        Ok(Fates { unroutable, refused })
     }
 
     /// Sends a delivery on, body and properties as they came, and waits for the confirm.
@@ -143,7 +162,7 @@ impl Publisher {
                 delivery.properties_with(&to.headers),
             )
             .await?;
-            self.await_confirms(vec![confirm]).await
+            self.await_confirms(vec![confirm]).await?.taken()
         }
         .await;
         if self.or_close(result)?.is_empty() {
@@ -197,7 +216,7 @@ impl Publisher {
         result
     }
 
-    async fn send_burst(&self, channel: &Channel, burst: &[&Message]) -> Result<HashSet<Returned>, Error> {
+    async fn send_burst(&self, channel: &Channel, burst: &[&Message]) -> Result<Settled, Error> {
         let mut confirms = Vec::with_capacity(burst.len());
         for message in burst {
             let destination = &message.destination;
@@ -208,9 +227,9 @@ impl Publisher {
         self.await_confirms(confirms).await
     }
 
-    /// Waits for all confirms and gives what was returned. While the broker is blocked (short of
+    /// Waits for all confirms and gives what was returned or refused. While the broker is blocked (short of
     /// memory or disk) time does not count: messages wait, they are not dropped.
-    async fn await_confirms(&self, confirms: Vec<PublisherConfirm>) -> Result<HashSet<Returned>, Error> {
+    async fn await_confirms(&self, confirms: Vec<PublisherConfirm>) -> Result<Settled, Error> {
         let mut all = std::pin::pin!(try_join_all(confirms));
         let confirmations = loop {
             match tokio::time::timeout(CONFIRM_TIMEOUT, &mut all).await {
@@ -219,14 +238,29 @@ impl Publisher {
                 Err(_) => return Err(Error::ConfirmTimeout { seconds: CONFIRM_TIMEOUT.as_secs() }),
             }
         };
-        let mut returned = HashSet::new();
-        for confirmation in confirmations {
+        let mut settled = Settled::default();
+        for (index, confirmation) in confirmations.into_iter().enumerate() {
             match confirmation {
-                Confirmation::Ack(message) => returned.extend(message.map(|message| identify(&message))),
-                Confirmation::Nack(_) | Confirmation::NotRequested => return Err(Error::Nack),
+                Confirmation::Ack(message) => settled.returned.extend(message.map(|message| identify(&message))),
+                Confirmation::Nack(_) | Confirmation::NotRequested => settled.refused.push(index),
             }
         }
-        Ok(returned)
+        Ok(settled)
+    }
+}
+
+/// What the broker says of messages when it has confirmed or refused each.
+#[derive(Debug, Default)]
+struct Settled {
+    returned: HashSet<Returned>,
+    /// Indexes.
+    refused: Vec<usize>,
+}
+
+impl Settled {
+    /// What was returned, if nothing was refused.
+    fn taken(self) -> Result<HashSet<Returned>, Error> {
+        if self.refused.is_empty() { Ok(self.returned) } else { Err(Error::Nack) }
     }
 }
 

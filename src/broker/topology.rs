@@ -157,11 +157,23 @@ pub fn plan(config: &Config) -> Vec<Item> {
 /// # Errors
 /// No connection.
 pub async fn ensure(link: &Link, config: &Config) -> Result<Vec<Problem>, Error> {
+    apply_all(link, &plan(config), config.declare).await
+}
+
+/// Looks whether these items are there, and gives every problem. Changes nothing.
+///
+/// # Errors
+/// No connection.
+pub async fn look(link: &Link, items: &[Item]) -> Result<Vec<Problem>, Error> {
+    apply_all(link, items, false).await
+}
+
+async fn apply_all(link: &Link, items: &[Item], declare: bool) -> Result<Vec<Problem>, Error> {
     let mut problems = Vec::new();
     let mut channel = link.channel().await?;
-    for item in plan(config) {
-        if let Err(error) = apply(&channel, &item, config.declare).await? {
-            problems.push(explain(&item, &error, config.declare));
+    for item in items {
+        if let Err(error) = apply(&channel, item, declare).await? {
+            problems.push(explain(item, &error, declare));
             // A refused declaration closes the channel.
             channel = link.channel().await?;
         }

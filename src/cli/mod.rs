@@ -6,6 +6,7 @@ mod check;
 mod keys;
 mod login;
 mod logout;
+mod replay;
 mod schema;
 mod send;
 mod tail;
@@ -52,6 +53,8 @@ enum Command {
     Keys(keys::Action),
     /// Shows events as they arrive
     Tail(tail::Arguments),
+    /// Publishes events of the journal again
+    Replay(replay::Arguments),
     /// Publishes a command
     Send(send::Arguments),
     /// Prints the JSON Schema of a message, or the list of them
@@ -96,6 +99,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Logout(arguments) => logout::run(&config, &arguments).await,
         Command::Keys(action) => keys::run(&config, &action).await,
         Command::Tail(arguments) => tail::run(&config, &arguments).await,
+        Command::Replay(arguments) => replay::run(&config, &arguments).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
         Command::Schema(arguments) => schema::run(&arguments),

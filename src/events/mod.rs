@@ -11,7 +11,8 @@
 //! without I/O; the journal ([`Journal`](crate::store::Journal)) takes a page's events and what is now
 //! known in one transaction; [`Relay`] publishes one lane of the journal in order, here the events of an
 //! account, and the results of commands in a lane of their own; [`Progress`] is how far each feed is;
-//! [`Notices`] adds to an account's lane what its operators have to know of the bridge itself.
+//! [`Notices`] adds to an account's lane what its operators have to know of the bridge itself;
+//! [`replay`] publishes again what was published before, when a person asks for it.
 //!
 //! What is recorded, and who sets it: a feed's checkpoint (poller, after the last page of a window, when
 //! all before it is in the journal); an entity's memory (poller, with its events); a lane's confirmed
@@ -31,6 +32,7 @@ mod progress;
 mod reader;
 mod recorder;
 mod relay;
+pub mod replay;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

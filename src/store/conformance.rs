@@ -35,6 +35,7 @@ macro_rules! conformance {
             confirms_never_move_back_and_leave_other_lanes_alone
             the_backlog_counts_what_is_not_confirmed
             an_append_is_announced_after_it_can_be_read
+            what_was_published_is_selected_in_order_and_in_pages
             a_command_is_executed_once_and_then_answered_from_the_log
             an_attempt_without_an_outcome_is_in_doubt
             setbacks_count_and_doubt_as_they_should
@@ -229,6 +230,63 @@ pub(super) async fn an_append_is_announced_after_it_can_be_read(store: &impl Sto
         store.append(drafts(&lane, [1]))
     );
     assert_eq!((announced, entered.unwrap()), (1, 1));
+}
+
+pub(super) async fn what_was_published_is_selected_in_order_and_in_pages(store: &impl Store) {
+    let (mine, others) = (Lane::Events(acme()), Lane::Events(other()));
+    let typed = |lane: &Lane, id: u128, event_type: &str, second: i64| {
+        let mut draft = draft(lane.clone(), id, true);
+        draft.event.event_type = event_type.into();
+        draft.event.time = at(second);
+        draft
+    };
+    let drafts = vec![
+        typed(&mine, 1, "ffn.outbound.created.v1", 10),
+        typed(&others, 2, "ffn.outbound.shipped.v1", 20),
+        typed(&Lane::Results, 3, "ffn.outbound.created.v1", 20),
+        typed(&mine, 4, "ffn.outbound.shipped.v1", 30),
+        typed(&mine, 5, "ffn.shipment.dispatched.v1", 40),
+        typed(&mine, 6, "ffn.outbound.created.v1", 50),
+    ];
+    store.append(Append { drafts, ..Append::default() }).await.unwrap();
+    assert_eq!(store.accounts().await.unwrap(), ["acme", "other"]);
+    let everything = Selection::default();
+    let none = store.survey(everything.clone()).await.unwrap();
+    assert!(none.types.is_empty() && none.waiting == 5, "nothing is published: {none:?}");
+    store.confirm(&Lane::Results, 3, vec![]).await.unwrap();
+    store.confirm(&others, 2, vec![]).await.unwrap();
+    store.confirm(&mine, 5, vec![]).await.unwrap();
+
+    let found = async |selection: &Selection| {
+        let survey = store.survey(selection.clone()).await.unwrap();
+        let (mut position, mut found) = (0, Vec::new());
+        loop {
+            let rows = store.published(selection.clone(), survey.ends.clone(), position, 2).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            position = last.position;
+            found.extend(keys(&rows).into_iter().map(str::to_owned));
+        }
+        assert_eq!(survey.types.values().sum::<u64>(), found.len() as u64);
+        found
+    };
+    assert_eq!(found(&everything).await, ["1", "2", "4", "5"]);
+    let survey = store.survey(everything.clone()).await.unwrap();
+    assert_eq!((survey.waiting, survey.types["ffn.outbound.shipped.v1"]), (1, 2));
+    assert_eq!(survey.exchanges, ["ffn.events"]);
+    assert_eq!(found(&Selection { accounts: vec![acme()], ..Selection::default() }).await, ["1", "4", "5"]);
+    let types = |types: &[&str]| Selection {
+        types: types.iter().map(|pattern| (*pattern).to_owned()).collect(),
+        ..Selection::default()
+    };
+    assert_eq!(found(&types(&["ffn.outbound.*"])).await, ["1", "2", "4"]);
+    assert_eq!(found(&types(&["ffn.shipment.dispatched.v1", "*.created.*"])).await, ["1", "5"]);
+    assert!(found(&types(&["ffn.outbound", "[f]fn.*", "ffn.outbound.created.v?"])).await.is_empty());
+    let times = Selection { since: Some(at(20)), until: Some(at(40)), ..Selection::default() };
+    assert_eq!(found(&times).await, ["2", "4"]);
+    // What is confirmed later is not within the ends of an earlier survey.
+    store.confirm(&mine, 6, vec![]).await.unwrap();
+    let rows = store.published(everything.clone(), survey.ends, 0, 10).await.unwrap();
+    assert_eq!(keys(&rows), ["1", "2", "4", "5"]);
 }
 
 fn arrival(id: &str, digest: &str) -> Arrival {

@@ -4,6 +4,7 @@
 //! the tokens in `domain`), and implementations that hold them all. A promise they share: when a call
 //! returns `Ok`, what it wrote survives the loss of power.
 
+mod archive;
 pub mod config;
 #[cfg(test)]
 mod conformance;
@@ -17,6 +18,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use archive::{Archive, Ends, Selection, Survey};
 pub use config::{Config, Database};
 pub use seal::Keyring;
 pub use sqlite::{Rotation, Sealing, Sqlite};
@@ -345,6 +347,6 @@ pub trait CommandLog: Send + Sync {
 }
 
 /// A store that holds everything.
-pub trait Store: Journal + CommandLog + TokenStore {}
+pub trait Store: Journal + Archive + CommandLog + TokenStore {}
 
-impl<S: Journal + CommandLog + TokenStore> Store for S {}
+impl<S: Journal + Archive + CommandLog + TokenStore> Store for S {}

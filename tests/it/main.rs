@@ -17,6 +17,7 @@ mod keys;
 mod login;
 mod login_browser;
 mod needs;
+mod replay;
 mod shutdown;
 mod smoke;
 mod support;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Rows, params};
 use tokio::sync::watch;
 
 use super::Sqlite;
@@ -100,31 +100,7 @@ impl Journal for Sqlite {
                         correlation_id, timestamp, headers, body
                  FROM journal WHERE lane = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
             )?;
-            let mut rows = select.query((lane, position, limit))?;
-            let mut found: Vec<JournalRow> = Vec::new();
-            let mut bytes = 0;
-            while bytes < READ_BYTES
-                && let Some(row) = rows.next()?
-            {
-                let headers: String = row.get(9)?;
-                let body: Vec<u8> = row.get(10)?;
-                bytes += body.len();
-                found.push(JournalRow {
-                    position: row.get(0)?,
-                    time: instant(row.get(1)?)?,
-                    message: Message {
-                        destination: Destination { exchange: row.get(2)?, routing_key: row.get(3)? },
-                        message_id: row.get(4)?,
-                        message_type: row.get(5)?,
-                        content_type: row.get(6)?,
-                        correlation_id: row.get(7)?,
-                        timestamp: row.get(8)?,
-                        headers: serde_json::from_str(&headers).map_err(corrupt("a message's headers"))?,
-                        body,
-                    },
-                });
-            }
-            Ok(found)
+            journal_rows(select.query((lane, position, limit))?)
         }))
     }
 
@@ -195,6 +171,35 @@ impl Journal for Sqlite {
     fn appended(&self) -> watch::Receiver<u64> {
         self.appended.subscribe()
     }
+}
+
+/// Reads rows of the journal until there are none, or enough bytes. The columns are position, event_time,
+/// exchange, routing_key, message_id, message_type, content_type, correlation_id, timestamp, headers, body.
+pub(super) fn journal_rows(mut rows: Rows<'_>) -> Result<Vec<JournalRow>, Fault> {
+    let mut found: Vec<JournalRow> = Vec::new();
+    let mut bytes = 0;
+    while bytes < READ_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let headers: String = row.get(9)?;
+        let body: Vec<u8> = row.get(10)?;
+        bytes += body.len();
+        found.push(JournalRow {
+            position: row.get(0)?,
+            time: instant(row.get(1)?)?,
+            message: Message {
+                destination: Destination { exchange: row.get(2)?, routing_key: row.get(3)? },
+                message_id: row.get(4)?,
+                message_type: row.get(5)?,
+                content_type: row.get(6)?,
+                correlation_id: row.get(7)?,
+                timestamp: row.get(8)?,
+                headers: serde_json::from_str(&headers).map_err(corrupt("a message's headers"))?,
+                body,
+            },
+        });
+    }
+    Ok(found)
 }
 
 /// Inserts drafts in order, leaving out the unique ones that are there, and gives how many entered.

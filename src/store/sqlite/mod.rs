@@ -3,6 +3,7 @@
 //! Everything goes through that thread, so calls never meet `SQLITE_BUSY` within the process, and
 //! the calls that arrive while one transaction is being written are committed together by the next.
 
+mod archive;
 mod commands;
 mod holder;
 mod journal;

@@ -270,6 +270,13 @@ impl World {
         Bridge::new(self.dir.path().join("ffn-bridge.toml"))
     }
 
+    /// Changes the bridge's database from outside: what would take too long to come by itself.
+    pub fn alter(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.dir.path().join("bridge.db")).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
     /// Read-only access to the bridge's database.
     pub fn db(&self) -> Db {
         Db::open(&self.dir.path().join("bridge.db"))
