@@ -15,6 +15,7 @@ use crate::faults::Plan;
 use crate::json::Members;
 use crate::oauth::{Grant, field};
 use crate::record::{Actor, Hidden, Overlay};
+use crate::reset::reset;
 use crate::switches::Switches;
 use crate::things::{KINDS, Kind};
 use crate::warehouse::Advance;
@@ -24,7 +25,7 @@ use crate::world::World;
 pub(crate) const MOST_BULK: u32 = 500_000;
 
 /// The end of the year 9999.
-const LAST_MS: i64 = 253_402_300_799_999;
+pub(crate) const LAST_MS: i64 = 253_402_300_799_999;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +161,7 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
     match (method, path) {
         ("GET", ["state"]) => Ok(state(world)),
         ("POST", ["clock"]) => move_clock(world, read(body)?),
+        ("POST", ["reset"]) => reset(world, body),
         ("GET", [name]) if Kind::named(name).is_some_and(|kind| kind != Kind::Outbounds) => {
             Kind::named(name).map_or(Ok(Value::Null), |kind| Ok(drive::list(world, kind, query)))
         }
@@ -246,7 +248,7 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
             switch(world, changed)
         }
         ("DELETE", ["settings"]) => {
-            let start = world.switches_at_start.clone();
+            let start = world.start.switches.clone();
             switch(world, start)
         }
         ("GET", ["tokens"]) => Ok(world.oauth.counters()),

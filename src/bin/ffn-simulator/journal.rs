@@ -51,6 +51,11 @@ impl Journal {
         self.last
     }
 
+    /// How many entries are still there.
+    pub(crate) fn kept(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn since(&self, since: u64) -> Value {
         let one = |e: &Entry| {
             json!({

@@ -36,6 +36,7 @@ mod places;
 mod product;
 mod record;
 mod refreshes;
+mod reset;
 mod returns;
 mod schema;
 mod server;

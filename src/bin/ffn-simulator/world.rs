@@ -16,13 +16,15 @@ use crate::oauth::OAuth;
 use crate::outbound::{Line, Notification, Outbound, may_change, may_edit, may_ship};
 use crate::record::{Actor, Change, Record, Store};
 use crate::schema::{self, Flaw};
-use crate::switches::Switches;
 use crate::things::{Kind, Things};
 
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) flags: Flags,
-    pub(crate) switches_at_start: Switches,
+    /// The flags of the start, with the seed in use: what a reset goes back to.
+    pub(crate) start: Box<Flags>,
+    /// Counts resets: what was begun before one has no place in this world.
+    pub(crate) epoch: u64,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
     pub(crate) catalog: Catalog,
@@ -69,8 +71,9 @@ fn too_large() -> Fail {
 }
 
 impl World {
-    pub(crate) fn new(flags: Flags) -> Self {
+    pub(crate) fn new(mut flags: Flags) -> Self {
         let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+        flags.seed = Some(seed);
         let skew = flags.switches.clock_skew_s.saturating_mul(1_000);
         let mut clock = Clock::new(flags.clock, flags.switches.seven_decimals);
         clock.shift(skew);
@@ -82,7 +85,8 @@ impl World {
         let since = clock.now().saturating_sub(30 * 86_400_000);
         let mut world = World {
             oauth: OAuth::new(&flags, seed, clock.now().saturating_sub(skew)),
-            switches_at_start: flags.switches.clone(),
+            start: Box::new(flags.clone()),
+            epoch: 0,
             flags,
             seed,
             clock,
