@@ -16,8 +16,10 @@ use crate::json::Members;
 use crate::oauth::{Grant, field};
 use crate::record::{Actor, Hidden, Overlay};
 use crate::reset::reset;
+use crate::script;
 use crate::switches::Switches;
 use crate::things::{KINDS, Kind};
+use crate::transitions;
 use crate::warehouse::Advance;
 use crate::world::World;
 
@@ -151,10 +153,20 @@ pub(crate) fn respond(world: &mut World, method: &Method, path: &str, raw_query:
     };
     let segments: Vec<String> = path.split('/').skip(2).filter(|s| !s.is_empty()).filter_map(decode).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match (method.as_str(), segments.as_slice()) {
+        ("POST", ["script"]) => return script::run(world, body),
+        ("GET", ["transitions"]) => return transitions::answer(world, &query),
+        _ => (),
+    }
     match act(world, method.as_str(), &segments, &query, body) {
         Ok(value) => Answer::json(200, value.to_string()),
-        Err((status, problem)) => Answer::json(status, json!({"error": problem}).to_string()),
+        Err((status, problem)) => mistake(status, &problem),
     }
+}
+
+/// The answer to a control request that is wrong or can not be done.
+pub(crate) fn mistake(status: u16, problem: &str) -> Answer {
+    Answer::json(status, json!({"error": problem}).to_string())
 }
 
 fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)], body: &[u8]) -> Done {

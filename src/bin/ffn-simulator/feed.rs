@@ -106,7 +106,7 @@ pub(crate) fn of(
     };
     let changed = shelf.changed(visible(world, &ask.window), world.flags.switches.freeze_windows);
     let size = world.flags.switches.chunk_size;
-    let mut keys = changed.into_iter().filter(fits).skip((ask.page - 1).saturating_mul(size));
+    let mut keys = changed.filter(fits).skip((ask.page - 1).saturating_mul(size));
     let mut picked: Vec<usize> = keys.by_ref().take(size).collect();
     let more = keys.next().is_some();
     drop(keys);
