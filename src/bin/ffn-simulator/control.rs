@@ -146,6 +146,9 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, (u16, St
 /// Answers a control request.
 pub(crate) fn respond(world: &mut World, method: &Method, path: &str, raw_query: &str, body: &[u8]) -> Answer {
     let query: Vec<(String, String)> = url::form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
+    if *method != Method::GET {
+        world.writes = world.writes.wrapping_add(1);
+    }
     let decode = |s: &str| {
         // Only the path is decoded, a plus is a plus here.
         let fixed = s.replace('+', "%2B");

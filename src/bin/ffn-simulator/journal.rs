@@ -9,7 +9,7 @@ use crate::clock;
 /// Older entries are dropped.
 const KEPT: usize = 200_000;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) seq: u64,
     pub(crate) time: i64,

@@ -128,6 +128,8 @@ pub(crate) struct Record {
     pub(crate) history: Vec<(String, i64)>,
     pub(crate) overlay: Overlay,
     pub(crate) hidden: Option<Hidden>,
+    /// Lists do not show it either.
+    pub(crate) unlisted: bool,
     pub(crate) deleted: bool,
 }
 
@@ -139,6 +141,7 @@ impl Record {
             history: status.map(|status| (status.to_owned(), at)).into_iter().collect(),
             overlay: Vec::new(),
             hidden: None,
+            unlisted: false,
             deleted: false,
         }
     }
