@@ -18,6 +18,7 @@ mod login;
 mod login_browser;
 mod needs;
 mod replay;
+mod retention;
 mod shutdown;
 mod smoke;
 mod support;
