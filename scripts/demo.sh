@@ -226,6 +226,7 @@ client_secret = "demo-secret"
 poll_interval = "1s"
 overlap = "30s"
 safety_lag = "1s"
+rate_limit = "50/s"
 EOF
 )
 bridge() { "$BIN/ffn-bridge" --config "$DIR/ffn-bridge.toml" "$@"; }

@@ -50,6 +50,8 @@ pub struct EventMetrics {
     pub delay: HistogramVec,
     /// Events that no queue was bound for; they are kept in the journal: `{account,type}`.
     pub unroutable: IntCounterVec,
+    /// Items of feeds that could not be told; they are kept: `{account,feed}`.
+    pub items_parked: IntCounterVec,
     /// Polls by outcome `changed`, `empty`, `failed`: `{account,feed,outcome}`.
     pub polls: IntCounterVec,
     /// Seconds between the server's clock and the end of what has been read; computed at scrape: `{account,feed}`.
@@ -144,6 +146,12 @@ impl Metrics {
                 "Time from the change at FFN to the broker's confirm.",
                 &DELAY_BUCKETS,
                 &["account"],
+            )?,
+            items_parked: counter(
+                &registry,
+                "items_parked_total",
+                "Items of feeds that could not be told as events and are kept",
+                &["account", "feed"],
             )?,
             unroutable: counter(
                 &registry,

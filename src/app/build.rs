@@ -177,7 +177,7 @@ impl App {
         }
         for account in &self.accounts {
             let name = account.client.account().as_str();
-            for event_type in KNOWN_TYPES {
+            for event_type in KNOWN_TYPES.iter().map(String::as_str) {
                 events.published.with_label_values(&[name, event_type]).inc_by(0);
                 events.unroutable.with_label_values(&[name, event_type]).inc_by(0);
             }

@@ -13,7 +13,8 @@ use super::{App, Error, admin};
 use crate::broker::{self, Link, Publisher, topology};
 use crate::commands::{Account, Intake, Reply, Worker};
 use crate::domain::message::Lane;
-use crate::events::{Notices, Poller, Relay};
+use crate::events::{Notices, Poller, Reader, Recorder, Relay};
+use crate::ffn::Priority;
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::schema::CommandValidator;
 use crate::telemetry::Chain;
@@ -151,19 +152,18 @@ impl App {
     /// A poller for each feed of each account.
     fn spawn_pollers(&self, watch: &Watch, stage: &Stage) {
         for account in &self.accounts {
-            let shipping_methods = Arc::new(ShippingMethods::new(account.client.clone()));
+            let recorder = Recorder {
+                client: account.client.clone(),
+                shipping_methods: Arc::new(ShippingMethods::new(account.client.clone())),
+                journal: self.store.clone(),
+                exchange: self.config.broker.events_exchange.clone(),
+                mode: self.config.broker.event_mode,
+                metrics: self.metrics.events.clone(),
+            };
             for feed in &account.config.events.feeds {
-                let poller = Poller {
-                    feed: *feed,
-                    client: account.client.clone(),
-                    shipping_methods: shipping_methods.clone(),
-                    journal: self.store.clone(),
-                    config: account.config.events.clone(),
-                    exchange: self.config.broker.events_exchange.clone(),
-                    mode: self.config.broker.event_mode,
-                    progress: self.progress.clone(),
-                    metrics: self.metrics.events.clone(),
-                };
+                let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll };
+                let config = account.config.events.clone();
+                let poller = Poller { reader, config, progress: self.progress.clone() };
                 let stop = stage.token();
                 watch.spawn(stage, format!("the poller of {}/{feed}", account.client.account()), move || {
                     let (poller, stop) = (poller.clone(), stop.clone());

@@ -73,6 +73,7 @@ impl Reply {
             role,
             recorded_time: now,
             causation_id: Some(envelope.id.clone()),
+            is_snapshot: false,
             data,
         })
     }

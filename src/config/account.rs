@@ -8,6 +8,7 @@ use url::Url;
 use crate::domain::account::{AccountName, Role};
 use crate::domain::feed::FeedName;
 use crate::events::config::Start;
+use crate::ffn::feeds::Feed;
 use crate::{events, ffn};
 
 use super::AccountConfig;
@@ -27,20 +28,6 @@ const PRODUCTION: &str = "https://ffn2.api.jtl-software.com/api";
 const SANDBOX: &str = "https://ffn-sbx.api.jtl-software.com/api";
 const AUTHORIZE: &str = "https://oauth2.api.jtl-software.com/authorize";
 const TOKEN: &str = "https://oauth2.api.jtl-software.com/token";
-
-/// Feeds that FFN has and this version does not read.
-const LATER_FEEDS: [&str; 10] = [
-    "inbounds",
-    "inbound-shipments",
-    "returns",
-    "stocks",
-    "products",
-    "warehouses",
-    "shipping-methods",
-    "fulfillers",
-    "merchants",
-    "authorizations",
-];
 
 /// One account.
 pub(super) fn account(section: &mut Section<'_>) -> Option<AccountConfig> {
@@ -136,12 +123,9 @@ fn account_name(value: &Value<'_>) -> Option<AccountName> {
     }
 }
 
-/// Shipping notifications are the merchant's alone. With a role that nobody knows, none is refused.
+/// With a role that nobody knows, no feed is refused.
 fn exists_for(feed: FeedName, role: Option<Role>) -> bool {
-    match feed {
-        FeedName::Outbounds => true,
-        FeedName::OutboundShipments => role != Some(Role::Fulfiller),
-    }
+    role.is_none_or(|role| Feed::of(feed).is_for(role))
 }
 
 fn feeds(value: &Value<'_>, role: Option<Role>) -> Option<Vec<FeedName>> {
@@ -150,9 +134,12 @@ fn feeds(value: &Value<'_>, role: Option<Role>) -> Option<Vec<FeedName>> {
         let given = item.text(&one_of(&words))?;
         match given.parse::<FeedName>() {
             Ok(feed) if exists_for(feed, role) => Some(feed),
-            Ok(_) => item.refuse_given("is a merchant's feed: a fulfiller has none of this kind, leave it out"),
-            Err(()) if LATER_FEEDS.contains(&given) => {
-                item.refuse_given(&format!("is not available in this version: write {}", one_of(&words)))
+            Ok(_) => {
+                let [other, own] = match role {
+                    Some(Role::Fulfiller) => ["merchant", "fulfiller"],
+                    _ => ["fulfiller", "merchant"],
+                };
+                item.refuse_given(&format!("is a {other}'s feed: a {own} has none of this kind, leave it out"))
             }
             Err(()) => {
                 let hint = did_you_mean(given, words.iter().copied());

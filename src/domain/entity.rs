@@ -12,40 +12,95 @@ pub struct Known {
     /// The status at the last reading.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
-    /// Steps that have been told, as (status, when it was reached), oldest first; bounded.
+    /// The changes that have been told, by what tells them apart in their ids; the last of them, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub steps: Vec<(String, DateTime<Utc>)>,
+    pub told: Vec<String>,
     /// The newest change seen.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_at: Option<DateTime<Utc>>,
     /// A fingerprint per top-level field.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub fields: BTreeMap<String, Fingerprint>,
-    /// Whether the end of the entity has been told.
+    /// Whether it is gone.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub deleted: bool,
+    /// Of a stock in a warehouse: which versions of its ledger have been read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub versions: Option<Versions>,
 }
 
-/// Steps kept per entity: more than any order goes through, little enough to stay small.
-const STEPS_KEPT: usize = 64;
+/// Changes kept per entity: more than a reading tells again, little enough to stay small. What is forgotten
+/// here, the journal still refuses by its id.
+const TOLD_KEPT: usize = 64;
 
 impl Known {
-    /// Remembers a step and when it was reached.
-    pub fn remember_step(&mut self, status: &str, at: DateTime<Utc>) {
-        self.steps.push((status.to_owned(), at));
-        if self.steps.len() > STEPS_KEPT {
-            self.steps.remove(0);
+    /// Remembers that a change has been told.
+    pub fn remember(&mut self, change: &str) {
+        if self.has_told(change) {
+            return;
+        }
+        self.told.push(change.to_owned());
+        if self.told.len() > TOLD_KEPT {
+            self.told.remove(0);
         }
     }
 
-    /// Whether this very step has been told.
-    pub fn has_step(&self, status: &str, at: DateTime<Utc>) -> bool {
-        self.steps.iter().any(|(known, when)| known == status && same_instant(*when, at))
+    /// Whether this very change has been told.
+    pub fn has_told(&self, change: &str) -> bool {
+        self.told.iter().any(|told| told == change)
+    }
+}
+
+/// Which versions of a gapless ledger have been read (contract 14).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Every version up to this one has been read or told as missing.
+    pub complete: i64,
+    /// The versions beyond that have been read, ascending.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ahead: Vec<i64>,
+    /// Since when a version is missing, by FFN's clock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing_since: Option<DateTime<Utc>>,
+}
+
+impl Versions {
+    /// A ledger whose first entry to be seen is this one.
+    pub fn from(first: i64) -> Self {
+        Self { complete: first, ..Self::default() }
     }
 
-    /// Whether some step was reached at this instant.
-    pub fn has_step_at(&self, at: DateTime<Utc>) -> bool {
-        self.steps.iter().any(|(_, when)| same_instant(*when, at))
+    /// Takes note of a version; whether it is new.
+    pub fn read(&mut self, version: i64) -> bool {
+        if version <= self.complete {
+            return false;
+        }
+        let Err(at) = self.ahead.binary_search(&version) else { return false };
+        self.ahead.insert(at, version);
+        self.close_up();
+        true
+    }
+
+    /// The versions that are missing: from, to, both included.
+    pub fn hole(&self) -> Option<(i64, i64)> {
+        self.ahead.first().map(|next| (self.complete + 1, next - 1))
+    }
+
+    /// Gives the first hole up: what is missing there will not be waited for any longer.
+    pub fn give_up(&mut self) {
+        if let Some((_, to)) = self.hole() {
+            self.complete = to;
+            self.close_up();
+        }
+    }
+
+    fn close_up(&mut self) {
+        let following = self.ahead.iter().zip(self.complete + 1..).take_while(|(have, want)| **have == *want).count();
+        self.ahead.drain(..following);
+        self.complete += i64::try_from(following).unwrap_or_default();
+        if self.ahead.is_empty() {
+            self.missing_since = None;
+        }
     }
 }
 
@@ -108,13 +163,31 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_bounded() {
+    fn what_was_told_is_bounded() {
         let mut known = Known::default();
-        for second in 0..200 {
-            known.remember_step("Locked", DateTime::from_timestamp(second, 0).unwrap());
+        for change in 0..200 {
+            known.remember(&change.to_string());
+            known.remember(&change.to_string());
         }
-        assert_eq!(known.steps.len(), STEPS_KEPT);
-        assert!(known.has_step("Locked", DateTime::from_timestamp(199, 999_000).unwrap()));
-        assert!(!known.has_step("Locked", DateTime::from_timestamp(1, 0).unwrap()));
+        assert_eq!(known.told.len(), TOLD_KEPT);
+        assert!(known.has_told("199") && !known.has_told("1"));
+    }
+
+    #[test]
+    fn a_hole_in_a_ledger_is_seen_and_closed() {
+        let mut versions = Versions::from(7);
+        assert!(!versions.read(7) && !versions.read(3) && versions.read(8));
+        assert_eq!((versions.complete, versions.hole()), (8, None));
+        assert!(versions.read(12) && versions.read(11) && !versions.read(11));
+        assert_eq!(versions.hole(), Some((9, 10)));
+        assert!(versions.read(10));
+        assert_eq!(versions.hole(), Some((9, 9)));
+        assert!(versions.read(9));
+        assert_eq!((versions.complete, versions.hole()), (12, None));
+        assert!(versions.read(15) && versions.read(20));
+        versions.give_up();
+        assert_eq!((versions.complete, versions.hole()), (15, Some((16, 19))));
+        versions.give_up();
+        assert_eq!((versions.complete, versions.hole()), (20, None));
     }
 }

@@ -6,25 +6,68 @@ use std::str::FromStr;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A change feed of the API that the bridge can follow.
+/// A change feed of the API that the bridge can follow (contract 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedName {
-    /// `outbounds/updates`
+    /// Orders to ship.
     Outbounds,
-    /// `outbounds/shipping-notifications/updates`: the merchant's alone.
+    /// Their shipping notifications. A fulfiller has no such feed: his are read through the orders.
     OutboundShipments,
+    /// Announced deliveries.
+    Inbounds,
+    /// Their shipping notifications.
+    InboundShipments,
+    /// Returns, with the field by field changes of `returns/changes`.
+    Returns,
+    /// The stock ledger.
+    Stocks,
+    /// Products.
+    Products,
+    /// Warehouses.
+    Warehouses,
+    /// Shipping methods.
+    ShippingMethods,
+    /// A merchant's partners.
+    Fulfillers,
+    /// A fulfiller's partners.
+    Merchants,
+    /// What a fulfiller has granted to merchants.
+    Authorizations,
 }
 
 impl FeedName {
     /// Every feed, in the order of the documentation.
-    pub const ALL: [Self; 2] = [Self::Outbounds, Self::OutboundShipments];
+    pub const ALL: [Self; 12] = [
+        Self::Outbounds,
+        Self::OutboundShipments,
+        Self::Inbounds,
+        Self::InboundShipments,
+        Self::Returns,
+        Self::Stocks,
+        Self::Products,
+        Self::Warehouses,
+        Self::ShippingMethods,
+        Self::Fulfillers,
+        Self::Merchants,
+        Self::Authorizations,
+    ];
 
     /// The name as it stands in configuration, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Outbounds => "outbounds",
             Self::OutboundShipments => "outbound-shipments",
+            Self::Inbounds => "inbounds",
+            Self::InboundShipments => "inbound-shipments",
+            Self::Returns => "returns",
+            Self::Stocks => "stocks",
+            Self::Products => "products",
+            Self::Warehouses => "warehouses",
+            Self::ShippingMethods => "shipping-methods",
+            Self::Fulfillers => "fulfillers",
+            Self::Merchants => "merchants",
+            Self::Authorizations => "authorizations",
         }
     }
 }

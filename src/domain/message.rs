@@ -87,6 +87,9 @@ pub struct CloudEvent {
     pub recorded_time: DateTime<Utc>,
     /// Extension `causationid`: the command that caused it.
     pub causation_id: Option<String>,
+    /// Extension `snapshot`: told from a first look at what was there, not when it happened.
+    #[serde(default)]
+    pub is_snapshot: bool,
     /// `data`, JSON, with every digit as FFN sent it.
     pub data: Box<RawValue>,
 }
@@ -141,6 +144,8 @@ struct StructuredEvent<'a> {
     recordedtime: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     causationid: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    snapshot: bool,
     data: &'a RawValue,
 }
 
@@ -172,6 +177,7 @@ impl Draft {
             sequence: &sequence,
             recordedtime: &recorded_time,
             causationid: event.causation_id.as_deref(),
+            snapshot: event.is_snapshot,
             data: &event.data,
         };
         let mut headers = self.headers.clone();
@@ -212,6 +218,7 @@ impl<'a> StructuredEvent<'a> {
             ("sequence", Some(self.sequence)),
             ("recordedtime", Some(self.recordedtime)),
             ("causationid", self.causationid),
+            ("snapshot", self.snapshot.then_some("true")),
         ]
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| (name, value)))
@@ -250,6 +257,7 @@ mod tests {
                 role: Some(Role::Merchant),
                 recorded_time: DateTime::from_timestamp(1_700_000_001, 0).unwrap(),
                 causation_id: None,
+                is_snapshot: false,
                 data: RawValue::from_string(r#"{"price":1.10,"big":12345678901234.5678}"#.into()).unwrap(),
             },
         }

@@ -5,4 +5,5 @@ pub mod clock;
 pub mod entity;
 pub mod feed;
 pub mod message;
+pub mod resource;
 pub mod token;

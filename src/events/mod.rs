@@ -24,33 +24,32 @@
 //! order and at least once. What can't be told as an event is parked, not dropped.
 
 pub mod config;
+mod error;
 pub mod normalizer;
 mod notices;
 mod poller;
 mod progress;
+mod reader;
+mod recorder;
 mod relay;
 pub mod replay;
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use crate::domain::resource::Resource;
 pub use config::Config;
+pub use error::Error;
 pub use notices::Notices;
 pub use poller::Poller;
 pub use progress::{FeedProgress, Progress};
+pub use reader::{Read, Reader};
+pub use recorder::{Recorded, Recorder};
 pub use relay::Relay;
 
 /// Every type of event that the bridge knows by name.
-pub const KNOWN_TYPES: [&str; 14] = [
-    "ffn.outbound.created.v1",
-    "ffn.outbound.pending.v1",
-    "ffn.outbound.acknowledged.v1",
-    "ffn.outbound.pickprocess.v1",
-    "ffn.outbound.locked.v1",
-    "ffn.outbound.partially-shipped.v1",
-    "ffn.outbound.shipped.v1",
-    "ffn.outbound.partially-canceled.v1",
-    "ffn.outbound.canceled.v1",
-    "ffn.outbound.updated.v1",
-    "ffn.outbound.deleted.v1",
-    "ffn.shipment.dispatched.v1",
-    "ffn.shipment.updated.v1",
-    "ffn.bridge.login-required.v1",
-];
+pub static KNOWN_TYPES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let of_entities = Resource::all()
+        .flat_map(|resource| resource.events().into_iter().map(|event| format!("ffn.{}.{event}.v1", resource.name)));
+    of_entities.chain(notices::TYPES.map(str::to_owned)).collect()
+});

@@ -1,11 +1,15 @@
 //! From an item of a feed to events: pure rules, no I/O. Second step of an event's way.
 //!
-//! - A status that was reached is told once, with the time FFN gives it in `statusTimestamp`, also
-//!   when it was entered and left between two polls; steps come in the order of their times.
-//! - Ids are a function of FFN's data alone ([`entity::event_id`]), so reading again makes no new event.
+//! - Every change that FFN tells of is told once, with its own time: a status from `statusTimestamp`, a
+//!   change from `changesInRange` or `returns/changes`, also when it came and went between two polls.
+//! - Ids are a function of FFN's data alone ([`entity::event_id`]): account, entity, and when it changed. So
+//!   reading again, in other windows or by way of a list, makes no new event.
 //! - What is unknown is passed on: a status nobody knew becomes an event of its own name, fields nobody
 //!   knew travel in the snapshot, numbers keep every digit.
 //! - An item that can't be told at all (no object, no id) is given back as [`Odd`], to be parked.
+//!
+//! [`lifecycle`] has the rules of all entities, [`stock`] those of the stock ledger, [`shipment`] what a
+//! shipping notification's events say; which member means what is in [`Resource`].
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,9 +21,15 @@ use crate::domain::account::{AccountName, Role};
 use crate::domain::entity::{self, Fingerprint, Known, same_instant};
 use crate::domain::feed::FeedName;
 use crate::domain::message::{CloudEvent, ContentMode, Destination, Draft, Lane};
+use crate::domain::resource::Resource;
 
-mod outbound;
+mod lifecycle;
+mod returns;
 mod shipment;
+mod stock;
+
+pub use returns::{ReturnChange, read_return_change};
+pub use stock::{gap, stock_version};
 
 /// What the rules need to know beside the item.
 #[derive(Debug)]
@@ -28,8 +38,6 @@ pub struct Scope<'a> {
     pub account: &'a AccountName,
     /// Its role.
     pub role: Role,
-    /// Where reading of the feed began: older changes are not told.
-    pub started_at: DateTime<Utc>,
     /// When the item was read.
     pub recorded_time: DateTime<Utc>,
     /// The events exchange.
@@ -38,6 +46,56 @@ pub struct Scope<'a> {
     pub mode: ContentMode,
     /// Carrier names by shipping method.
     pub carriers: &'a HashMap<String, String>,
+    /// Which changes are to be told.
+    pub telling: Telling,
+}
+
+/// Which changes of an item are told, and as what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling {
+    /// Changes before this are not told.
+    pub since: DateTime<Utc>,
+    /// Changes from here on are not told.
+    pub until: DateTime<Utc>,
+    /// How the item was come by.
+    pub origin: Origin,
+}
+
+impl Telling {
+    /// Every change of a feed since it is followed.
+    pub fn since(since: DateTime<Utc>) -> Self {
+        Self { since, until: DateTime::<Utc>::MAX_UTC, origin: Origin::Feed }
+    }
+
+    fn includes(&self, at: DateTime<Utc>) -> bool {
+        self.since <= at && at < self.until
+    }
+}
+
+/// How an item was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A change feed.
+    Feed,
+    /// The first look at a list: of each entity its creation and its present status are told, marked.
+    Snapshot,
+    /// A later look for what the feed has missed: told as inferred.
+    Sweep,
+}
+
+/// An item as it was read.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The bytes as FFN sent them.
+    pub json: Box<RawValue>,
+    /// Of a return: what `returns/changes` tells of it in the same window, oldest first.
+    pub changes: Vec<ReturnChange>,
+}
+
+impl From<Box<RawValue>> for Item {
+    fn from(json: Box<RawValue>) -> Self {
+        Self { json, changes: Vec::new() }
+    }
 }
 
 /// What an item gave.
@@ -54,33 +112,44 @@ pub struct Normalized {
 #[error("{0}")]
 pub struct Odd(String);
 
-/// FFN's id of the entity that an item is about.
+/// What an item is remembered by: FFN's id of its entity; of a ledger entry its warehouse and product.
 ///
 /// # Errors
 /// The item is no object or has no id.
 pub fn entity_id(feed: FeedName, item: &RawValue) -> Result<String, Odd> {
     match feed {
-        FeedName::Outbounds => outbound::id(item),
-        FeedName::OutboundShipments => shipment::id(item),
+        FeedName::Stocks => stock::memory_id(item),
+        _ => {
+            let id = Resource::of(feed).id;
+            let id_of = view::<Members<'_>>(item)?;
+            let id_of = id_of.get(id).and_then(|value| text(value)).filter(|id| !id.is_empty());
+            id_of.ok_or_else(|| Odd(format!("its {id} is missing, empty or no text")))
+        }
     }
 }
 
 /// The shipping methods whose carrier's name the item's events need.
 pub fn shipping_methods(feed: FeedName, item: &RawValue) -> Vec<String> {
     match feed {
-        FeedName::Outbounds => Vec::new(),
         FeedName::OutboundShipments => shipment::shipping_methods(item),
+        _ => Vec::new(),
     }
+}
+
+/// The id of an order that has been shipped, at least in part, and what is to be remembered of it: it has to
+/// be asked for its shipping notifications when that differs. `None` for others.
+pub fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
+    lifecycle::shipped_order(order)
 }
 
 /// Derives the events of an item from what was known before.
 ///
 /// # Errors
 /// The item is no object or has no id.
-pub fn normalize(scope: &Scope<'_>, feed: FeedName, item: &RawValue, known: Option<&Known>) -> Result<Normalized, Odd> {
+pub fn normalize(scope: &Scope<'_>, feed: FeedName, item: &Item, known: Option<&Known>) -> Result<Normalized, Odd> {
     match feed {
-        FeedName::Outbounds => outbound::normalize(scope, item, known),
-        FeedName::OutboundShipments => shipment::normalize(scope, item, known),
+        FeedName::Stocks => stock::normalize(scope, &item.json, known),
+        _ => lifecycle::normalize(scope, feed, item, known),
     }
 }
 
@@ -105,7 +174,7 @@ impl ModificationInfo {
         in_range.chain(self.updated_at).chain(self.created_at).max()
     }
 
-    /// Every instant at which it is known to have changed.
+    /// Every instant at which it is known to have changed; perhaps more than once the same.
     fn change_times(&self) -> impl Iterator<Item = DateTime<Utc>> {
         self.changes_in_range.iter().flatten().filter_map(|change| change.created_at).chain(self.updated_at)
     }
@@ -121,7 +190,7 @@ struct Happening<'a> {
     event: &'a str,
     subject: &'a str,
     at: DateTime<Utc>,
-    /// What tells this transition from others of the same name; empty if it happens once.
+    /// What tells this change from others of the same entity.
     discriminator: &'a str,
 }
 
@@ -140,8 +209,9 @@ fn draft(scope: &Scope<'_>, happening: &Happening<'_>, data: Box<RawValue>) -> D
         mode: scope.mode,
         headers: BTreeMap::new(),
         event: CloudEvent {
-            id: entity::event_id(&[account, resource, subject, event, discriminator]),
+            id: entity::event_id(&[account, resource, subject, discriminator]),
             event_type: format!("ffn.{resource}.{event}.v1"),
+            is_snapshot: scope.telling.origin == Origin::Snapshot,
             subject: Some(subject.to_owned()),
             time: at,
             account: account.to_owned(),
@@ -166,11 +236,18 @@ fn view<'a, T: Deserialize<'a>>(item: &'a RawValue) -> Result<T, Odd> {
     })
 }
 
-/// A fingerprint of every top-level field but the change stamp.
-fn fingerprints(item: &RawValue) -> Result<BTreeMap<String, Fingerprint>, Odd> {
-    let fields: BTreeMap<String, &RawValue> = view(item)?;
-    let stamped = fields.into_iter().filter(|(name, value)| name != "modificationInfo" && value.get() != "null");
-    Ok(stamped.map(|(name, value)| (name, Fingerprint::of(value.get()))).collect())
+/// The top-level members of an item.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// A fingerprint of every top-level member but the change stamp.
+fn fingerprints(members: &Members<'_>) -> BTreeMap<String, Fingerprint> {
+    let stamped = members.iter().filter(|(name, value)| *name != "modificationInfo" && value.get() != "null");
+    stamped.map(|(name, value)| (name.clone(), Fingerprint::of(value.get()))).collect()
+}
+
+/// A member as text, if it is one.
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
 }
 
 /// The names of the fields that differ.

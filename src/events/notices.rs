@@ -28,6 +28,9 @@ const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(Duration::from_secs(10))
     .without_max_times();
 
+/// The types of the events about the bridge itself.
+pub(super) const TYPES: [&str; 1] = ["ffn.bridge.login-required.v1"];
+
 /// Tells what has to be known of one account.
 #[derive(Clone)]
 pub struct Notices {
@@ -121,6 +124,7 @@ impl Notices {
                 role: Some(self.role),
                 recorded_time: Utc::now(),
                 causation_id: None,
+                is_snapshot: false,
                 data: serde_json::value::to_raw_value(&data)?,
             },
         })

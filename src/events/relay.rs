@@ -173,5 +173,5 @@ impl Relay {
 
 /// An event's type as a label: a status that FFN invents tomorrow must not grow the label set.
 fn type_label(event_type: &str) -> &str {
-    if super::KNOWN_TYPES.contains(&event_type) { event_type } else { "other" }
+    if super::KNOWN_TYPES.contains(event_type) { event_type } else { "other" }
 }

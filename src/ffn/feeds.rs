@@ -14,6 +14,15 @@ use super::{Client, Error, Priority, Request};
 use crate::domain::account::Role;
 use crate::domain::feed::FeedName;
 
+/// What is asked for pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Path under the role.
+    pub path: &'static str,
+    /// Name of a page's call in metrics and errors.
+    pub operation: &'static str,
+}
+
 /// A row of the table: what the API says of a feed.
 #[derive(Debug)]
 pub struct Feed {
@@ -25,21 +34,23 @@ pub struct Feed {
     pub roles: &'static [Role],
     /// Name of a page's call in metrics and errors.
     pub operation: &'static str,
+    /// A second feed that tells of the same entities change by change.
+    pub changes: Option<Endpoint>,
+    /// Path of the list of its entities (contract 8), if they have one.
+    pub list: Option<&'static str>,
+    /// The role that has to ask each order of `outbounds/updates` for its notifications instead.
+    pub through_outbounds: Option<Role>,
 }
 
-const OUTBOUNDS: Feed = Feed {
-    name: FeedName::Outbounds,
-    path: "outbounds/updates",
-    roles: &[Role::Merchant, Role::Fulfiller],
-    operation: "outbounds.updates",
-};
+const ORDERS: &str = "outbounds/updates";
+const MERCHANT: &[Role] = &[Role::Merchant];
+const FULFILLER: &[Role] = &[Role::Fulfiller];
+const BOTH: &[Role] = &[Role::Merchant, Role::Fulfiller];
 
-const OUTBOUND_SHIPMENTS: Feed = Feed {
-    name: FeedName::OutboundShipments,
-    path: "outbounds/shipping-notifications/updates",
-    roles: &[Role::Merchant],
-    operation: "outbound-shipments.updates",
-};
+/// A feed that both roles have.
+const fn feed(name: FeedName, path: &'static str, operation: &'static str, list: Option<&'static str>) -> Feed {
+    Feed { name, path, roles: BOTH, operation, changes: None, list, through_outbounds: None }
+}
 
 /// One page of a window.
 #[derive(Debug)]
@@ -58,9 +69,103 @@ impl Feed {
     /// The row of a feed.
     pub fn of(name: FeedName) -> &'static Self {
         match name {
-            FeedName::Outbounds => &OUTBOUNDS,
-            FeedName::OutboundShipments => &OUTBOUND_SHIPMENTS,
+            FeedName::Outbounds => {
+                &const { feed(FeedName::Outbounds, "outbounds/updates", "outbounds.updates", Some("outbounds")) }
+            }
+            FeedName::OutboundShipments => {
+                &const {
+                    Feed {
+                        through_outbounds: Some(Role::Fulfiller),
+                        ..feed(
+                            FeedName::OutboundShipments,
+                            "outbounds/shipping-notifications/updates",
+                            "outbound-shipments.updates",
+                            None,
+                        )
+                    }
+                }
+            }
+            FeedName::Inbounds => {
+                &const { feed(FeedName::Inbounds, "inbounds/updates", "inbounds.updates", Some("inbounds")) }
+            }
+            FeedName::InboundShipments => {
+                &const {
+                    feed(
+                        FeedName::InboundShipments,
+                        "inbounds/shipping-notifications/updates",
+                        "inbound-shipments.updates",
+                        None,
+                    )
+                }
+            }
+            FeedName::Returns => {
+                &const {
+                    Feed {
+                        changes: Some(Endpoint { path: "returns/changes", operation: "returns.changes" }),
+                        ..feed(FeedName::Returns, "returns/updates", "returns.updates", Some("returns"))
+                    }
+                }
+            }
+            FeedName::Stocks => &const { feed(FeedName::Stocks, "stocks/updates", "stocks.updates", None) },
+            FeedName::Products => {
+                &const { feed(FeedName::Products, "products/updates", "products.updates", Some("products")) }
+            }
+            FeedName::Warehouses => {
+                &const { feed(FeedName::Warehouses, "warehouses/updates", "warehouses.updates", Some("warehouses")) }
+            }
+            FeedName::ShippingMethods => {
+                &const {
+                    feed(
+                        FeedName::ShippingMethods,
+                        "shippingmethods/updates",
+                        "shipping-methods.updates",
+                        Some("shippingmethods"),
+                    )
+                }
+            }
+            FeedName::Fulfillers => {
+                &const {
+                    Feed {
+                        roles: MERCHANT,
+                        ..feed(FeedName::Fulfillers, "fulfillers/updates", "fulfillers.updates", Some("fulfillers"))
+                    }
+                }
+            }
+            FeedName::Merchants => {
+                &const {
+                    Feed {
+                        roles: FULFILLER,
+                        ..feed(FeedName::Merchants, "merchants/updates", "merchants.updates", Some("merchants"))
+                    }
+                }
+            }
+            FeedName::Authorizations => {
+                &const {
+                    Feed {
+                        roles: FULFILLER,
+                        ..feed(
+                            FeedName::Authorizations,
+                            "authorizations/updates",
+                            "authorizations.updates",
+                            Some("authorizations"),
+                        )
+                    }
+                }
+            }
         }
+    }
+
+    /// What that role asks for this feed's pages.
+    pub fn endpoint(&self, role: Role) -> Endpoint {
+        match self.through_outbounds {
+            Some(through) if through == role => Endpoint { path: ORDERS, operation: self.operation },
+            _ => Endpoint { path: self.path, operation: self.operation },
+        }
+    }
+
+    /// Whether that role's pages hold orders, to be asked one by one for their shipping notifications.
+    pub fn lists_orders_of_shipments(&self, role: Role) -> bool {
+        self.through_outbounds == Some(role)
     }
 
     /// Whether that role has the feed.
@@ -80,17 +185,14 @@ pub fn bound(time: DateTime<Utc>) -> String {
 /// See [`Error`]; a page without an array of items is [`Error::Unreadable`].
 pub async fn read_page(
     client: &Client,
-    feed: FeedName,
+    endpoint: Endpoint,
+    priority: Priority,
     window_from: &str,
     window_to: &str,
     page: u32,
 ) -> Result<Page, Error> {
-    let feed = Feed::of(feed);
-    let operation = feed.operation;
-    if !feed.is_for(client.role()) {
-        return Err(Error::Unsendable { operation, reason: format!("a {} has no such feed", client.role()) });
-    }
-    let request = Request::new(operation, Method::GET, feed.path, Priority::Poll)
+    let Endpoint { path, operation } = endpoint;
+    let request = Request::new(operation, Method::GET, path, priority)
         .with_query("fromDate", window_from)
         .with_query("toDate", window_to)
         .with_query("page", page.to_string())
@@ -172,10 +274,16 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_asked_for_with_both_bounds_and_flags_off() {
         let account = Account::new(|_| Reply::json(200, r#"{"data":[{"outboundId":"X"}]}"#)).await;
-        let page =
-            read_page(&account.client, FeedName::Outbounds, "2026-01-05T07:50:00.000Z", "2026-01-05T08:04:50.000Z", 2)
-                .await
-                .unwrap();
+        let page = read_page(
+            &account.client,
+            Feed::of(FeedName::Outbounds).endpoint(Role::Merchant),
+            Priority::Poll,
+            "2026-01-05T07:50:00.000Z",
+            "2026-01-05T08:04:50.000Z",
+            2,
+        )
+        .await
+        .unwrap();
         assert_eq!(page.items.len(), 1);
         let call = &account.api.calls("/api/")[0];
         assert_eq!(

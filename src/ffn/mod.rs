@@ -13,6 +13,7 @@ pub mod auth;
 pub mod client;
 mod codes;
 pub mod config;
+pub mod entities;
 pub mod error;
 pub mod feeds;
 pub mod fields;

@@ -112,7 +112,7 @@ pub(super) async fn id_of_number(client: &Client, number: &str) -> Result<Option
 }
 
 /// Rows of a list's page and whether there is a next one; a bare array counts as a page (contract 18, 12).
-fn list(body: &[u8]) -> Option<(Vec<Box<RawValue>>, bool)> {
+pub(super) fn list(body: &[u8]) -> Option<(Vec<Box<RawValue>>, bool)> {
     #[derive(Deserialize)]
     struct Wire {
         items: Vec<Box<RawValue>>,

@@ -1,60 +1,105 @@
 //! The `data` of events: about outbounds and their shipping notifications, as the normalizer writes it, and
 //! about the bridge itself (interface, "Events"). What an event does not have is left out, never null.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::decimal::Decimal;
-use super::snapshot::{Outbound, OutboundShippingNotification};
+use super::snapshot::OutboundShippingNotification;
 use crate::domain::token::Cause;
 
-/// FFN's statuses that have an event of their own, with that event's name (contract 10.7). `Preparation` has none:
-/// an order that begins there is `created`.
-pub const OUTBOUND_STATUS_EVENTS: [(&str, &str); 8] = [
-    ("Pending", "pending"),
-    ("Acknowledged", "acknowledged"),
-    ("Pickprocess", "pickprocess"),
-    ("Locked", "locked"),
-    ("PartiallyShipped", "partially-shipped"),
-    ("Shipped", "shipped"),
-    ("PartiallyCanceled", "partially-canceled"),
-    ("Canceled", "canceled"),
-];
-
-/// What happened to an order. The event's type says which members are there: `created` has no `previousStatus`, and
+/// What happened to an entity. The event's type says which members are there: `created` has no `previousStatus`, and
 /// only `updated` has `changed`.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OutboundData {
-    /// FFN's id of the order.
-    pub outbound_id: String,
-    /// The merchant's number of the order; left out only where FFN did not send it.
+pub struct EntityData {
+    /// FFN's id of the entity and what else names it, by the names of the API ([`Resource`](crate::domain::resource::Resource)).
+    #[serde(flatten)]
+    pub keys: serde_json::Map<String, serde_json::Value>,
+    /// The status that this event is about, in FFN's words; `snapshot` may be further on already.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub merchant_outbound_number: Option<String>,
-    /// The status that this event is about, in FFN's words; `snapshot.status` may be further on already.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
     pub status: Option<String>,
     /// The status before, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
     pub previous_status: Option<String>,
     /// When it happened at FFN.
     pub occurred_at: DateTime<Utc>,
     /// True where the step was rebuilt rather than read; otherwise left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(extend("const" = true))]
     pub inferred: bool,
-    /// The names of the top-level members of the order that changed.
+    /// The names of the top-level members that changed, as far as that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<String>")]
     pub changed: Option<Vec<String>>,
-    /// The order as FFN sent it, digit for digit.
-    #[schemars(with = "Outbound")]
+    /// The entity as FFN sent it, digit for digit.
     pub snapshot: Box<RawValue>,
+}
+
+/// One entry of the stock ledger. Levels are those after it, quantities what it changed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockChangeData {
+    /// FFN's id of the product.
+    pub jfsku: String,
+    /// The merchant's id of the product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merchant_sku: Option<String>,
+    /// The warehouse.
+    pub warehouse_id: String,
+    /// Number of the entry, without gaps in a warehouse and product.
+    pub stock_version: i64,
+    /// Why, in FFN's words, for example `Reservation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_type: Option<String>,
+    /// When it happened at FFN.
+    pub occurred_at: DateTime<Utc>,
+    /// True where the entry was found otherwise than by its feed; otherwise left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub inferred: bool,
+    /// [`StockChangeData::LEVELS`], digit for digit.
+    #[serde(flatten)]
+    pub levels: BTreeMap<String, Box<RawValue>>,
+    /// What caused it: those of [`StockChangeData::CAUSES`] that FFN names.
+    #[serde(flatten)]
+    pub cause: BTreeMap<String, Box<RawValue>>,
+    /// The entry as FFN sent it, digit for digit.
+    pub snapshot: Box<RawValue>,
+}
+
+impl StockChangeData {
+    /// Levels after the entry, and what it changed them by.
+    pub const LEVELS: [&str; 8] = [
+        "stockLevel",
+        "stockLevelReserved",
+        "stockLevelBlocked",
+        "stockLevelAnnounced",
+        "quantity",
+        "quantityReserved",
+        "quantityBlocked",
+        "quantityAnnounced",
+    ];
+    /// Members that name what caused an entry.
+    pub const CAUSES: [&str; 4] = ["outboundItem", "inboundItem", "returnItem", "outboundShippingNotificationItem"];
+}
+
+/// Entries of the stock ledger that FFN does not show, though later ones are there. The levels of the next entry
+/// are right all the same.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StockGapData {
+    /// FFN's id of the product.
+    pub jfsku: String,
+    /// The warehouse.
+    pub warehouse_id: String,
+    /// The first version that is missing.
+    pub from_version: i64,
+    /// The last one.
+    pub to_version: i64,
+    /// When the entry after the gap was written at FFN.
+    pub occurred_at: DateTime<Utc>,
 }
 
 /// One shipping notification of an order, with its packages. Only `updated` has `changed`.
@@ -79,6 +124,10 @@ pub struct ShipmentData {
     pub outbound_status: Option<String>,
     /// When it happened at FFN.
     pub occurred_at: DateTime<Utc>,
+    /// True where it was rebuilt rather than read; otherwise left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("const" = true))]
+    pub inferred: bool,
     /// Name of the first package's carrier, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::document::Kind;
-use super::event::OUTBOUND_STATUS_EVENTS;
 use super::result::SUCCEEDED_TYPE;
+use crate::domain::resource;
 
 /// The example of a document.
 pub(super) fn of(kind: Kind, name: &str) -> Value {
@@ -45,7 +45,8 @@ fn event_data(name: &str) -> Value {
 }
 
 fn outbound_data(event: &str) -> Value {
-    let own = OUTBOUND_STATUS_EVENTS.iter().find(|(_, name)| *name == event).map(|(status, _)| *status);
+    let statuses = resource::OUTBOUND.statuses.iter().flat_map(|statuses| statuses.events);
+    let own = { statuses }.find(|(_, name)| *name == event).map(|(status, _)| *status);
     let status = match event {
         "status" => "FooBar",
         _ => own.unwrap_or("Pending"),

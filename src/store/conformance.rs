@@ -86,6 +86,7 @@ fn draft(lane: Lane, id: u128, unique: bool) -> Draft {
             role: None,
             recorded_time: at(1_700_000_001),
             causation_id: None,
+            is_snapshot: false,
             data: RawValue::from_string(r#"{"price":1.10}"#.into()).unwrap(),
         },
     }
@@ -175,16 +176,24 @@ pub(super) async fn a_checkpoint_never_moves_back_and_keeps_its_start(store: &im
 
 pub(super) async fn what_is_known_of_an_entity_is_replaced_and_the_unknown_is_missing(store: &impl Store) {
     let feed = FeedName::Outbounds;
+    let mut before = None;
     for status in ["Pending", "Shipped"] {
         let mut known = Known { status: Some(status.to_owned()), ..Known::default() };
-        known.remember_step(status, at(5));
-        let known = vec![KnownEntity { account: acme(), feed, id: "A".into(), known }];
-        store.append(Append { known, ..Append::default() }).await.unwrap();
+        known.remember(status);
+        let entity = KnownEntity { account: acme(), feed, id: "A".into(), before, known: known.clone() };
+        store.append(Append { known: vec![entity], ..Append::default() }).await.unwrap();
+        before = Some(known);
+    }
+    // Somebody who has not seen the last writing changes nothing.
+    for before in [None, Some(Known::default())] {
+        let entity = KnownEntity { account: acme(), feed, id: "A".into(), before, known: Known::default() };
+        let outdated = store.append(Append { known: vec![entity], ..Append::default() }).await;
+        assert!(matches!(outdated, Err(Error::Outdated)), "{outdated:?}");
     }
     let found = store.known(&acme(), feed, vec!["A".into(), "B".into()]).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found["A"].status.as_deref(), Some("Shipped"));
-    assert!(found["A"].has_step("Shipped", at(5)) && !found["A"].has_step("Pending", at(5)));
+    assert!(found["A"].has_told("Shipped") && !found["A"].has_told("Pending"));
     assert!(store.known(&acme(), FeedName::OutboundShipments, vec!["A".into()]).await.unwrap().is_empty());
     assert!(store.known(&other(), feed, vec!["A".into()]).await.unwrap().is_empty());
 }

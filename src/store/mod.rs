@@ -91,6 +91,9 @@ pub enum Error {
         /// The account.
         account: AccountName,
     },
+    /// Somebody else has written what is known of an entity since it was read: read it again.
+    #[error("what is known of an entity has changed meanwhile")]
+    Outdated,
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -131,7 +134,7 @@ impl From<Error> for StoreError {
 }
 
 /// What a poll brings to the journal, in one transaction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Append {
     /// Messages in the order they are to be published.
     pub drafts: Vec<Draft>,
@@ -141,6 +144,16 @@ pub struct Append {
     pub parked: Vec<Parked>,
     /// Where the feed stands afterwards; only with the last page of a window.
     pub checkpoint: Option<(AccountName, FeedName, Checkpoint)>,
+}
+
+impl Append {
+    /// Writes this, too.
+    pub fn extend(&mut self, other: Self) {
+        self.drafts.extend(other.drafts);
+        self.known.extend(other.known);
+        self.parked.extend(other.parked);
+        self.checkpoint = other.checkpoint.or(self.checkpoint.take());
+    }
 }
 
 /// An item of a feed that can't be told as an event.
@@ -165,6 +178,8 @@ pub struct KnownEntity {
     pub feed: FeedName,
     /// FFN's id.
     pub id: String,
+    /// What was known when it was read; [`Error::Outdated`] if that is not so any more.
+    pub before: Option<Known>,
     /// The memory itself.
     pub known: Known,
 }
@@ -206,7 +221,8 @@ pub trait Journal: Send + Sync {
     ) -> Pending<'a, HashMap<String, Known>>;
 
     /// Writes messages, memories and checkpoint in one transaction. A unique draft that the journal
-    /// holds already is left out. Gives the number of messages that entered.
+    /// holds already is left out. Gives the number of messages that entered. Nothing is written if somebody
+    /// else has changed a memory since it was read ([`Error::Outdated`]).
     fn append(&self, append: Append) -> Pending<'_, usize>;
 
     /// The next rows of a lane after `position`, oldest first.

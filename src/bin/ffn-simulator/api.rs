@@ -7,7 +7,7 @@ use crate::answer::{Answer, Fail, Outcome};
 use crate::catalog::{CANCEL_REASONS, Product, Role};
 use crate::feed;
 use crate::json::{Json, obj};
-use crate::list::{self, Stocks};
+use crate::list::{self, Limits, Stocks};
 use crate::oauth::{TokenCall, field};
 use crate::refreshes::Receipt;
 use crate::schema;
@@ -172,6 +172,9 @@ pub(crate) fn number_to_create(call: &Call) -> Option<String> {
 /// Answers a request.
 pub(crate) fn respond(world: &mut World, call: &Call) -> Answer {
     let now = world.oauth_now();
+    if call.method != Method::GET {
+        world.writes = world.writes.wrapping_add(1);
+    }
     match (call.path.as_str(), &call.method) {
         ("/authorize", method) => {
             let form = (*method == Method::POST).then_some(call.body.as_slice());
@@ -288,15 +291,14 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
         }
         R::List(Kind::Products) => {
             // The two queries of this list only: who may see the product, where it has stock.
-            let (place, who) = (field(&query, "referencedWarehouse"), field(&query, "referencedFulfiller"));
-            list::of(world, role, Kind::Products, &query, |n| {
-                world.catalog.products.get(n).is_some_and(|p| {
-                    place.is_none_or(|place| world.ledger.pile(place, &p.jfsku).is_some())
-                        && who.is_none_or(|who| p.shared && who == world.catalog.fulfiller)
-                })
-            })
+            let limits = Limits {
+                stocked_in: field(&query, "referencedWarehouse"),
+                shared_with: field(&query, "referencedFulfiller"),
+                ..Limits::default()
+            };
+            list::of(world, role, Kind::Products, &query, limits)
         }
-        R::List(kind) => list::of(world, role, kind, &query, |_| true),
+        R::List(kind) => list::of(world, role, kind, &query, Limits::default()),
         R::Feed(kind) => {
             let tail = match kind {
                 Kind::ReturnChanges => kind.spec().path.to_owned(),
@@ -392,17 +394,14 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
             if !world.catalog.has_warehouse(place) {
                 return Err(no_warehouse(place));
             }
-            let here = |n: usize| {
-                let pile = world.ledger.movements.get(n).and_then(|m| world.ledger.piles.get(m.pile));
-                pile.is_some_and(|p| p.warehouse == place)
-            };
-            list::of(world, role, Kind::StockChanges, &query, here)
+            let limits = Limits { place: Some(place), ..Limits::default() };
+            list::of(world, role, Kind::StockChanges, &query, limits)
         }
         R::Stocks => {
             let at = date(&query)?;
             let rows = stocked(world, false).filter(|jfsku| world.ledger.knows(jfsku));
             let rows = rows.map(|jfsku| world.stock_json(jfsku, None, role, at)).collect();
-            list::stocks(world, rows, Stocks::All, &query)
+            list::stocks(world, role, rows, Stocks::All, &query)
         }
         R::CompleteStocks => complete_stocks(world, role, &query),
         R::StocksOf => {
@@ -412,7 +411,7 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
             let at = date(&query)?;
             let rows = stocked(world, false).filter(|jfsku| world.ledger.pile(place, jfsku).is_some());
             let rows = rows.map(|jfsku| world.stock_json(jfsku, Some(place), role, at)).collect();
-            list::stocks(world, rows, Stocks::InWarehouse, &query)
+            list::stocks(world, role, rows, Stocks::InWarehouse, &query)
         }
         R::Stock | R::StockIn => {
             let warehouse = (resource == R::StockIn).then_some(place);

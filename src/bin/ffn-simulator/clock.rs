@@ -67,6 +67,11 @@ impl Clock {
         ms >= 0 || self.now().saturating_add(ms) > self.newest
     }
 
+    /// The time of the newest write.
+    pub(crate) fn newest(&self) -> i64 {
+        self.newest
+    }
+
     pub(crate) fn write_seven(&mut self, seven: bool) {
         self.seven = seven;
     }

@@ -15,8 +15,11 @@ use crate::faults::Plan;
 use crate::json::Members;
 use crate::oauth::{Grant, field};
 use crate::record::{Actor, Hidden, Overlay};
+use crate::reset::reset;
+use crate::script;
 use crate::switches::Switches;
 use crate::things::{KINDS, Kind};
+use crate::transitions;
 use crate::warehouse::Advance;
 use crate::world::World;
 
@@ -24,7 +27,7 @@ use crate::world::World;
 pub(crate) const MOST_BULK: u32 = 500_000;
 
 /// The end of the year 9999.
-const LAST_MS: i64 = 253_402_300_799_999;
+pub(crate) const LAST_MS: i64 = 253_402_300_799_999;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,6 +146,9 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, (u16, St
 /// Answers a control request.
 pub(crate) fn respond(world: &mut World, method: &Method, path: &str, raw_query: &str, body: &[u8]) -> Answer {
     let query: Vec<(String, String)> = url::form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect();
+    if *method != Method::GET {
+        world.writes = world.writes.wrapping_add(1);
+    }
     let decode = |s: &str| {
         // Only the path is decoded, a plus is a plus here.
         let fixed = s.replace('+', "%2B");
@@ -150,16 +156,27 @@ pub(crate) fn respond(world: &mut World, method: &Method, path: &str, raw_query:
     };
     let segments: Vec<String> = path.split('/').skip(2).filter(|s| !s.is_empty()).filter_map(decode).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match (method.as_str(), segments.as_slice()) {
+        ("POST", ["script"]) => return script::run(world, body),
+        ("GET", ["transitions"]) => return transitions::answer(world, &query),
+        _ => (),
+    }
     match act(world, method.as_str(), &segments, &query, body) {
         Ok(value) => Answer::json(200, value.to_string()),
-        Err((status, problem)) => Answer::json(status, json!({"error": problem}).to_string()),
+        Err((status, problem)) => mistake(status, &problem),
     }
+}
+
+/// The answer to a control request that is wrong or can not be done.
+pub(crate) fn mistake(status: u16, problem: &str) -> Answer {
+    Answer::json(status, json!({"error": problem}).to_string())
 }
 
 fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)], body: &[u8]) -> Done {
     match (method, path) {
         ("GET", ["state"]) => Ok(state(world)),
         ("POST", ["clock"]) => move_clock(world, read(body)?),
+        ("POST", ["reset"]) => reset(world, body),
         ("GET", [name]) if Kind::named(name).is_some_and(|kind| kind != Kind::Outbounds) => {
             Kind::named(name).map_or(Ok(Value::Null), |kind| Ok(drive::list(world, kind, query)))
         }
@@ -246,7 +263,7 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
             switch(world, changed)
         }
         ("DELETE", ["settings"]) => {
-            let start = world.switches_at_start.clone();
+            let start = world.start.switches.clone();
             switch(world, start)
         }
         ("GET", ["tokens"]) => Ok(world.oauth.counters()),

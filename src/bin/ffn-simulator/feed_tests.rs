@@ -411,3 +411,64 @@ async fn writes_of_both_roles() {
     assert_eq!(site.write("POST", "fulfiller/stocks/adjustments", told).await.1["quantity"], -4);
     assert_eq!(site.write("POST", "merchant/stocks/adjustments", json!({})).await.0, 405);
 }
+
+#[tokio::test]
+async fn transitions_of_every_kind_in_the_order_of_time() {
+    let site = Site::start(&[]).await;
+    let begin = site.server.get("state").await["clock"].as_str().unwrap().replace('+', "%2B");
+    let old = site.server.get("transitions").await["count"].as_i64().unwrap();
+    site.post("clock", json!({"advance": "1s"})).await;
+    fill(&site).await;
+    site.post("outbounds/O-000001/touch", json!({})).await;
+    site.post("outbounds/bulk", json!({"count": 1, "prefix": "P-"})).await;
+    site.post("outbounds/P-000001/status", json!({"status": "Teleported"})).await;
+    site.post("outbounds/P-000001/delete", json!({})).await;
+    site.post("inbounds/I-1/advance", json!({"to": "Closed"})).await;
+    site.post("products/P-1/unshare", json!({})).await;
+    let all = site.server.get(&format!("transitions?since={begin}")).await;
+    let rows = all["transitions"].as_array().unwrap();
+    assert_eq!(all["count"].as_u64().map(usize::try_from), Some(Ok(rows.len())));
+    assert_eq!(site.server.get("transitions").await["count"], json!(old + all["count"].as_i64().unwrap()));
+    assert!(rows.is_sorted_by_key(|r| r["at"].as_str().unwrap()));
+    let of = |kind: &str, number: Value| -> Vec<Value> {
+        let fits = |r: &&Value| r["kind"] == kind && r["number"] == number;
+        rows.iter().filter(fits).map(|r| json!([r["state"], r["status"], r["statusChanged"], r["roles"]])).collect()
+    };
+    let both = json!(["merchant", "fulfiller"]);
+    assert_eq!(
+        of("outbounds", json!("O-000001")),
+        [
+            json!(["New", "Pending", true, both]),
+            json!(["Modified", "Shipped", true, both]),
+            json!(["Modified", "Shipped", false, both])
+        ]
+    );
+    assert_eq!(
+        of("outbounds", json!("P-000001")),
+        [
+            json!(["New", "Pending", true, both]),
+            json!(["Modified", "Teleported", true, both]),
+            json!(["Deleted", "Teleported", false, both])
+        ]
+    );
+    assert_eq!(of("inbounds", json!("I-1")).last(), Some(&json!(["Modified", "Closed", true, both])));
+    assert_eq!(of("inbound-notifications", json!("ASN-I-1-1")), [json!(["New", null, false, both])]);
+    assert_eq!(of("returns", json!("R-1")), [json!(["New", "Announced", true, both])]);
+    assert_eq!(of("products", json!("P-1"))[0], json!(["New", null, false, ["merchant"]]), "not shared now");
+    let one = |kind: &str| rows.iter().find(|r| r["kind"] == kind).unwrap();
+    let shipped = one("notifications");
+    assert_eq!((&shipped["status"], &shipped["roles"]), (&json!("Shipped"), &json!(["merchant"])));
+    assert_eq!(one("merchants")["roles"], json!(["fulfiller"]));
+    let stock: Vec<&str> =
+        rows.iter().filter(|r| r["kind"] == "stock-changes").map(|r| r["id"].as_str().unwrap()).collect();
+    assert_eq!(stock[..2], ["WARE04MAIN-00001-0001:ACME01A1B2C:2", "WARE04MAIN-00001-0001:ACME01A1B2C:3"]);
+    // What was made without the feeds is what the feeds show.
+    let seen = site.feed("merchant/stocks/updates").await;
+    assert_eq!(seen.len(), stock.len());
+    let newest = site.server.get(&format!("transitions?kind=stock-changes&since={begin}")).await;
+    assert_eq!(newest["count"], json!(stock.len()));
+    for wrong in ["transitions?since=yesterday", "transitions?kind=boats"] {
+        let url = format!("{}/_simulator/{wrong}", site.server.base);
+        assert_eq!(site.server.send(site.server.http.get(url)).await.unwrap().status, 400);
+    }
+}

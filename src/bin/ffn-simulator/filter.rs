@@ -59,9 +59,18 @@ pub(crate) enum Literal {
 /// The fields of a resource that may be named.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {
+    /// Those that both roles may name.
     pub(crate) plain: &'static [&'static str],
-    /// Lists, whose members are named in `plain` as `list/member`.
+    /// Those that only the role that asks may name.
+    pub(crate) also: &'static [&'static str],
+    /// Lists, whose members are named in the others as `list/member`.
     pub(crate) lists: &'static [&'static str],
+}
+
+impl Fields {
+    fn has(&self, name: &str) -> bool {
+        self.plain.contains(&name) || self.also.contains(&name)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -271,11 +280,7 @@ impl Parser {
                 (word.to_owned(), word.to_owned())
             }
         };
-        if self.fields.plain.contains(&full.as_str()) {
-            Ok(short)
-        } else {
-            Err(format!("the field {full} can not be filtered"))
-        }
+        if self.fields.has(&full) { Ok(short) } else { Err(format!("the field {full} can not be filtered")) }
     }
 }
 
@@ -302,6 +307,43 @@ impl Filter {
         }
     }
 
+    /// The same by texts that are at hand: `at_hand` answers the text of a field (inside: `None` for one without a
+    /// value), or `None` for a field that it can not answer. `None` if that does not decide.
+    pub(crate) fn decided<'a>(&self, at_hand: &impl Fn(&str) -> Option<Option<&'a str>>) -> Option<bool> {
+        match self {
+            Filter::And(a, b) => match (a.decided(at_hand), b.decided(at_hand)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(true),
+                _ => None,
+            },
+            Filter::Or(a, b) => match (a.decided(at_hand), b.decided(at_hand)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
+            Filter::Not(inner) => inner.decided(at_hand).map(|fits| !fits),
+            Filter::Compare { field, by: by @ (Comparison::Eq | Comparison::Ne), with: Literal::Text(text) } => {
+                let same = at_hand(field)?.is_some_and(|value| value == text);
+                Some(same == (*by == Comparison::Eq))
+            }
+            _ => None,
+        }
+    }
+
+    /// The top-level members that the expression looks at.
+    pub(crate) fn members<'a>(&'a self, into: &mut Vec<&'a str>) {
+        match self {
+            Filter::And(a, b) | Filter::Or(a, b) => {
+                a.members(into);
+                b.members(into);
+            }
+            Filter::Not(inner) => inner.members(into),
+            Filter::Any { list: field, .. } | Filter::Compare { field, .. } | Filter::Text { field, .. } => {
+                into.push(top_level(field));
+            }
+        }
+    }
+
     /// The value that every passing object has in `field`, if the expression pins it down.
     pub(crate) fn pinned(&self, wanted: &str) -> Option<&str> {
         match self {
@@ -310,6 +352,11 @@ impl Filter {
             _ => None,
         }
     }
+}
+
+/// The member of the whole object in which a field lies.
+pub(crate) fn top_level(field: &str) -> &str {
+    field.split_once('/').map_or(field, |(first, _)| first)
 }
 
 fn compare(value: &Json, by: Comparison, with: &Literal) -> bool {
@@ -356,7 +403,7 @@ pub(crate) fn parse_order(text: &str, fields: Fields) -> Result<Vec<SortKey>, St
             Some("desc") => true,
             Some(other) => return Err(format!("unknown sort direction {other}")),
         };
-        let known = field.starts_with("modificationInfo/") || fields.plain.contains(&field.as_str());
+        let known = field.starts_with("modificationInfo/") || fields.has(&field);
         if !known || words.next().is_some() {
             return Err(format!("can not sort by {}", part.trim()));
         }
@@ -390,6 +437,7 @@ mod tests {
 
     const FIELDS: Fields = Fields {
         plain: &["status", "number", "items/jfsku", "items/quantity", "address/city", "statusTimestamp/pending"],
+        also: &[],
         lists: &["items"],
     };
 
@@ -460,6 +508,39 @@ mod tests {
         assert_eq!(pinned("status eq 'a' and number eq 'n'"), Some("n".to_owned()));
         assert_eq!(pinned("status eq 'a' or number eq 'n'"), None);
         assert_eq!(pinned("number ne 'n'"), None);
+    }
+
+    #[test]
+    fn what_is_at_hand_decides_as_the_object_does() {
+        let row = row();
+        let at_hand = |name: &str| match name {
+            "status" | "number" => Some(row.text(name)),
+            "other" => Some(None),
+            _ => None,
+        };
+        for (text, decides) in [
+            ("status eq 'Pending'", true),
+            ("status ne 'Pending'", true),
+            ("status eq 'x' or number eq 'O''Neill 1'", true),
+            ("not (status eq 'x')", true),
+            ("status eq 'x' and address/city eq 'Ulm'", true),
+            ("status eq 'Pending' and address/city eq 'Ulm'", false),
+            ("status eq 'x' or address/city eq 'Ulm'", false),
+            ("status eq 'Pending' or address/city eq 'x'", true),
+            ("status gt 'A'", false),
+            ("startswith(number,'O')", false),
+            ("items/any(a:a/jfsku eq 'AAA')", false),
+        ] {
+            let filter = parse(text, FIELDS).unwrap();
+            assert_eq!(filter.decided(&at_hand), decides.then(|| filter.fits(&row)), "{text}");
+        }
+        let ask = |by| Filter::Compare { field: "other".to_owned(), by, with: Literal::Text("a".to_owned()) };
+        assert_eq!(ask(Comparison::Eq).decided(&at_hand), Some(false));
+        assert_eq!(ask(Comparison::Ne).decided(&at_hand), Some(true));
+        let mut names = Vec::new();
+        let filter = parse("items/any(a:a/jfsku eq 'A') and not (address/city eq 'x')", FIELDS).unwrap();
+        filter.members(&mut names);
+        assert_eq!(names, ["items", "address"]);
     }
 
     #[test]

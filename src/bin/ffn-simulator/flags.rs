@@ -12,6 +12,9 @@ const CONTROL_HELP: &str = "\
 Control API (JSON, no authorization; {id} is an outboundId or a merchantOutboundNumber):
   GET    /_simulator/state                       clock, seed, counts
   POST   /_simulator/clock                       {\"advance\":\"90s\"} | {\"advance\":90} | {\"set\":\"2026-01-05T08:00:00Z\"}
+  POST   /_simulator/reset                       {} | {\"seed\":5,\"clock\":\"2026-01-05T08:00:00Z\",\"settings\":{..},\"keep_tokens\":true}
+  POST   /_simulator/script                      {\"steps\":[{\"post\":\"clock\",\"body\":{..}},{\"get\":\"state\"}],\"stop_on_error\":true}
+  GET    /_simulator/transitions                 every change of every object (?since= ?kind=)
   GET    /_simulator/outbounds                   every outbound with its history (?prefix= ?number= ?since=)
   POST   /_simulator/outbounds/bulk              {\"count\":10000,\"prefix\":\"B-\",\"statuses\":[\"Pending\",\"Shipped\"]}
   POST   /_simulator/outbounds/{id}/advance      {} | {\"steps\":2} | {\"to\":\"Shipped\",\"partial\":true,\"gap_ms\":50}

@@ -337,3 +337,64 @@ async fn wrong_control_requests_are_a_400() {
         assert!(got.json()["error"].as_str().unwrap().contains(named), "{:?}", got.body);
     }
 }
+
+#[tokio::test]
+async fn a_reset_makes_the_first_refresh_tokens_valid_again() {
+    let server = Server::start(&["--clock", "2026-01-05T08:00:00Z"]).await;
+    let first = server.refresh("demo-refresh-token").await.unwrap().json();
+    let access = first["access_token"].as_str().unwrap();
+    server.post("outbounds/bulk", json!({"count": 2})).await;
+    server.post("reset", json!({})).await;
+    let state = server.get("state").await;
+    assert_eq!((&state["outbounds"], &state["requests"]), (&json!(0), &json!(0)));
+    assert!(state["clock"].as_str().unwrap().starts_with("2026-01-05T08:00:0"));
+    assert_eq!(server.api(access, "users/current").await.status, 401);
+    let again = server.refresh("demo-refresh-token").await.unwrap().json();
+    assert_eq!(server.api(again["access_token"].as_str().unwrap(), "users/current").await.status, 200);
+    assert_eq!(server.get("requests").await["last"], 3);
+}
+
+#[tokio::test]
+async fn a_reset_that_keeps_tokens() {
+    let server = Server::start(&["--access-token-ttl", "60", "--refresh-token-ttl", "600"]).await;
+    let tokens = server.refresh("demo-refresh-token").await.unwrap().json();
+    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    for clock in ["2031-01-01T00:00:00Z", "2021-01-01T00:00:00Z"] {
+        server.post("reset", json!({"keep_tokens": true, "clock": clock, "seed": 5})).await;
+        assert_eq!(server.api(access, "users/current").await.status, 200, "{clock}");
+        server.post("clock", json!({"advance": "59s"})).await;
+        assert_eq!(server.api(access, "users/current").await.status, 200, "{clock}");
+        server.post("clock", json!({"advance": "1s"})).await;
+        assert_eq!(server.api(access, "users/current").await.status, 401, "{clock}: its life is over");
+    }
+    assert_eq!(server.get("tokens").await["refreshes"], 0, "counted anew");
+    server.post("reset", json!({"keep_tokens": true})).await;
+    assert_eq!(server.refresh("demo-refresh-token").await.unwrap().status, 401, "spent before");
+    assert_eq!(server.refresh(refresh).await.unwrap().status, 200);
+    server.post("tokens/revoke", json!({"what": "all"})).await;
+    server.post("reset", json!({"keep_tokens": true})).await;
+    assert_eq!(server.api(access, "users/current").await.status, 401, "revoked before");
+}
+
+#[tokio::test]
+async fn a_request_of_the_time_before_a_reset_changes_nothing() {
+    let server = Server::start(&[]).await;
+    let token = server.refresh("demo-refresh-token").await.unwrap().json()["access_token"].as_str().unwrap().to_owned();
+    server.post("faults", json!({"match": {"path": "/outbounds/A/status"}, "kind": {"delay_ms": 300}})).await;
+    server.shared.lock().make("A".to_owned(), "Pending").unwrap();
+    let url = format!("{}/api/v1/merchant/outbounds/A/status", server.base);
+    let late = server.http.put(url).bearer_auth(&token).header("content-type", "application/json");
+    let late = tokio::spawn(late.body(r#"{"status":"Canceled"}"#).send());
+    while server.get("state").await["requests"] != 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.post("reset", json!({"keep_tokens": true})).await;
+    server.shared.lock().make("A".to_owned(), "Pending").unwrap();
+    for _ in 0..2 {
+        assert_eq!(server.api(&token, "users/current").await.status, 200);
+    }
+    assert!(late.await.unwrap().is_err());
+    assert_eq!(server.shared.lock().outbounds[0].status, "Pending");
+    let requests = server.get("requests").await;
+    assert_eq!((&requests["last"], &requests["requests"][1]["status"]), (&json!(2), &json!(200)));
+}

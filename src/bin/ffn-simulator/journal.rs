@@ -9,7 +9,7 @@ use crate::clock;
 /// Older entries are dropped.
 const KEPT: usize = 200_000;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) seq: u64,
     pub(crate) time: i64,
@@ -49,6 +49,11 @@ impl Journal {
 
     pub(crate) fn count(&self) -> u64 {
         self.last
+    }
+
+    /// How many entries are still there.
+    pub(crate) fn kept(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn since(&self, since: u64) -> Value {

@@ -157,7 +157,8 @@ impl Ledger {
         self.pile(warehouse, jfsku).map_or(Levels::ZERO, |p| p.levels)
     }
 
-    fn piles_of(&self, jfsku: &str) -> impl Iterator<Item = &Pile> {
+    /// All goods of a product.
+    pub(crate) fn piles_of(&self, jfsku: &str) -> impl Iterator<Item = &Pile> {
         let known = self.by_product.get(jfsku).map(Vec::as_slice).unwrap_or_default();
         known.iter().filter_map(|p| self.piles.get(*p))
     }

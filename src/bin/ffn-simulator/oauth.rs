@@ -32,6 +32,8 @@ pub(crate) struct Grant {
 struct Access {
     name: String,
     grant: Grant,
+    /// Its life in milliseconds.
+    ttl: i64,
     expires: i64,
     revoked: bool,
 }
@@ -159,6 +161,23 @@ impl OAuth {
             oauth.keep_refresh(token.clone(), grant, now);
         }
         oauth
+    }
+
+    /// Lets all tokens live on in a world whose clock shows `now`: each has its whole life before it again,
+    /// unless it was spent or revoked. What was counted and recorded is forgotten.
+    pub(crate) fn go_on(&mut self, flags: &Flags, now: i64) {
+        self.learn_client(&flags.client_id, &flags.switches.client_secret);
+        for access in self.access.values_mut() {
+            access.expires = now.saturating_add(access.ttl);
+        }
+        for refresh in self.refresh.values_mut() {
+            refresh.born = now;
+        }
+        for code in self.codes.values_mut() {
+            code.expires = now.saturating_add(CODE_LIFE);
+        }
+        self.count = Counters::default();
+        self.record = Record::default();
     }
 
     fn keep_refresh(&mut self, token: String, grant: Grant, now: i64) {
@@ -384,9 +403,11 @@ impl OAuth {
         self.count.access_issued += 1;
         self.count.refresh_issued += 1;
         self.secrets.push(("access_token", access.clone()));
-        let name = format!("access-{}", self.count.access_issued);
-        let expires = now.saturating_add(ttl * 1000);
-        self.access.insert(access.clone(), Access { name, grant: grant.clone(), expires, revoked: false });
+        let name = format!("access-{}", self.access.len() + 1);
+        let ttl_ms = ttl * 1000;
+        let expires = now.saturating_add(ttl_ms);
+        let row = Access { name, grant: grant.clone(), ttl: ttl_ms, expires, revoked: false };
+        self.access.insert(access.clone(), row);
         self.keep_refresh(refresh.clone(), grant, now);
         let body = json!({"token_type": "Bearer", "expires_in": ttl, "access_token": access, "refresh_token": refresh});
         Answer::json(200, body.to_string()).header("Cache-Control", "no-store")

@@ -89,6 +89,46 @@ impl Outbound {
         self.record.deleted || matches!(self.status.as_str(), "Shipped" | "Canceled" | "PartiallyCanceled")
     }
 
+    /// Members of these names; `None` if one of them is not known here.
+    pub(crate) fn part(&self, names: &[&str], role: Role, partner: &str, clock: &Clock) -> Option<Json> {
+        let value = |name: &str| {
+            Some(match name {
+                "outboundId" => self.id.as_str().into(),
+                "status" => self.status.as_str().into(),
+                "merchantOutboundNumber" => self.number.as_str().into(),
+                "warehouseId" => self.warehouse.as_str().into(),
+                "fulfillerId" if role == Role::Merchant => partner.into(),
+                "merchantId" if role == Role::Fulfiller => partner.into(),
+                "items" => self.lines.iter().map(Line::json).collect::<Vec<_>>().into(),
+                "modificationInfo" => modified(&self.record.changes, None, clock),
+                "statusTimestamp" => self.stamps(clock),
+                "externalNumber" | "premiumType" | "shippingAddress" | "senderAddress" => {
+                    self.members.get(name).cloned().into()
+                }
+                _ => return None,
+            })
+        };
+        let members = names.iter().map(|name| Some(((*name).to_owned(), value(name)?)));
+        let members = members.collect::<Option<Vec<_>>>()?;
+        Some(Json::Obj(members.into_iter().filter(|(_, value)| *value != Json::Null).collect()))
+    }
+
+    /// When which status was reached.
+    fn stamps(&self, clock: &Clock) -> Json {
+        let mut stamps = obj([]);
+        for (status, at) in &self.record.history {
+            let mut name = status.clone();
+            if let Some(first) = name.get_mut(0..1) {
+                first.make_ascii_lowercase();
+            }
+            // Only the statuses of the document have a time stamp there.
+            if crate::schema::STATUSES.contains(&status.as_str()) {
+                stamps.set(&name, clock.text(*at).into());
+            }
+        }
+        stamps
+    }
+
     /// The object as one side sees it.
     pub(crate) fn json(&self, role: Role, partner: &str, window: Option<&Window>, clock: &Clock) -> Json {
         let partner_name = match role {
@@ -116,18 +156,7 @@ impl Outbound {
         row.set("items", self.lines.iter().map(Line::json).collect::<Vec<_>>().into());
         row.set("attachments", Json::Arr(Vec::new()));
         row.set("modificationInfo", modified(&self.record.changes, window, clock));
-        let mut stamps = obj([]);
-        for (status, at) in &self.record.history {
-            let mut name = status.clone();
-            if let Some(first) = name.get_mut(0..1) {
-                first.make_ascii_lowercase();
-            }
-            // Only the statuses of the document have a time stamp there.
-            if crate::schema::STATUSES.contains(&status.as_str()) {
-                stamps.set(&name, clock.text(*at).into());
-            }
-        }
-        row.set("statusTimestamp", stamps);
+        row.set("statusTimestamp", self.stamps(clock));
         row
     }
 }

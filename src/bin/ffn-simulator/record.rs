@@ -128,6 +128,8 @@ pub(crate) struct Record {
     pub(crate) history: Vec<(String, i64)>,
     pub(crate) overlay: Overlay,
     pub(crate) hidden: Option<Hidden>,
+    /// Lists do not show it either.
+    pub(crate) unlisted: bool,
     pub(crate) deleted: bool,
 }
 
@@ -139,6 +141,7 @@ impl Record {
             history: status.map(|status| (status.to_owned(), at)).into_iter().collect(),
             overlay: Vec::new(),
             hidden: None,
+            unlisted: false,
             deleted: false,
         }
     }
@@ -289,7 +292,9 @@ pub(crate) trait Shelf {
     fn with_number(&self, number: &str) -> Vec<usize>;
     fn named(&self, name: &str) -> Option<usize>;
     /// The objects of a span of time by their newest change; if `frozen`, by their newest change in the span.
-    fn changed(&self, range: Range<i64>, frozen: bool) -> Vec<usize>;
+    fn changed(&self, range: Range<i64>, frozen: bool) -> Box<dyn Iterator<Item = usize> + '_>;
+    /// Every change from a time on: when, of which object, and which of its changes.
+    fn changes_since(&self, since: i64) -> Box<dyn Iterator<Item = (i64, usize, usize)> + '_>;
 }
 
 impl<T: Entity> Shelf for Store<T> {
@@ -321,15 +326,19 @@ impl<T: Entity> Shelf for Store<T> {
         self.any_name(name)
     }
 
-    fn changed(&self, range: Range<i64>, frozen: bool) -> Vec<usize> {
+    fn changed(&self, range: Range<i64>, frozen: bool) -> Box<dyn Iterator<Item = usize> + '_> {
         if !frozen {
-            return self.newest.range((range.start, 0)..(range.end, 0)).map(|(_, n)| *n).collect();
+            return Box::new(self.newest.range((range.start, 0)..(range.end, 0)).map(|(_, n)| *n));
         }
-        let last = |n: usize, k: usize| {
+        let inside = self.every.range((range.start, 0, 0)..(range.end, 0, 0));
+        let last = move |n: usize, k: usize| {
             self.record(n).and_then(|r| r.changes.get(k + 1)).is_none_or(|next| next.at >= range.end)
         };
-        let inside = self.every.range((range.start, 0, 0)..(range.end, 0, 0));
-        inside.filter(|(_, n, k)| last(*n, *k)).map(|(_, n, _)| *n).collect()
+        Box::new(inside.filter(move |(_, n, k)| last(*n, *k)).map(|(_, n, _)| *n))
+    }
+
+    fn changes_since(&self, since: i64) -> Box<dyn Iterator<Item = (i64, usize, usize)> + '_> {
+        Box::new(self.every.range((since, 0, 0)..).copied())
     }
 }
 
@@ -415,9 +424,10 @@ mod tests {
         }
         store.touch(0, Change { at: 25, state: "Modified", by: Actor::House });
         store.touch(1, Change { at: 99, state: "Modified", by: Actor::House });
-        assert_eq!(store.changed(10..40, false), [0, 2]);
-        assert_eq!(store.changed(10..40, true), [1, 0, 2]);
-        assert_eq!(store.changed(90..100, true), [1]);
+        let changed = |range, frozen| store.changed(range, frozen).collect::<Vec<_>>();
+        assert_eq!(changed(10..40, false), [0, 2]);
+        assert_eq!(changed(10..40, true), [1, 0, 2]);
+        assert_eq!(changed(90..100, true), [1]);
         store[1].0.deleted = true;
         assert_eq!((store.by_id("20"), store.known("20"), store.any_name("20")), (None, Some(1), Some(1)));
         assert_eq!(store.any_name("N"), Some(2));

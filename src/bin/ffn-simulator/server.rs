@@ -133,8 +133,9 @@ fn take_lock(world: &mut World, call: &mut Call) -> Option<String> {
 }
 
 async fn process(shared: Shared, mut call: Call) -> End {
-    let (fault, lock) = {
+    let (fault, lock, epoch) = {
         let mut world = shared.lock();
+        let epoch = world.epoch;
         let seen = Seen {
             method: call.method.as_str(),
             path: &call.path,
@@ -165,26 +166,31 @@ async fn process(shared: Shared, mut call: Call) -> End {
             let now = world.oauth_now();
             world.oauth.not_processed(&call.for_token(now));
         }
-        (fault, lock)
+        (fault, lock, epoch)
     };
-    let seq = call.seq;
+    let place = (epoch, call.seq);
     match &fault {
-        Some(Kind::CutBefore) => return finish(&shared, seq, None, End::Cut),
-        Some(Kind::Hang) => return finish(&shared, seq, None, End::Hang),
+        Some(Kind::CutBefore) => return finish(&shared, place, None, End::Cut),
+        Some(Kind::Hang) => return finish(&shared, place, None, End::Hang),
         Some(kind @ Kind::Status { after: false, .. }) => {
             let answer = replacement(kind);
-            return finish(&shared, seq, None, End::Answer(answer));
+            return finish(&shared, place, None, End::Answer(answer));
         }
         Some(Kind::Delay(ms)) => tokio::time::sleep(Duration::from_millis(*ms)).await,
         _ => (),
     }
     let answer = {
         let mut world = shared.lock();
+        if world.epoch != epoch {
+            drop(world);
+            call.receipt.lost();
+            return End::Cut;
+        }
         let done = api::respond(&mut world, &call);
         if let Some(number) = lock {
             world.creating.remove(&number);
         }
-        if let Some(entry) = world.journal.entry(seq) {
+        if let Some(entry) = world.journal.entry(call.seq) {
             entry.effect.clone_from(&done.effect);
         }
         done
@@ -212,7 +218,7 @@ async fn process(shared: Shared, mut call: Call) -> End {
     if !whole || !matches!(end, End::Answer(_)) {
         call.receipt.lost();
     }
-    finish(&shared, seq, effect, end)
+    finish(&shared, place, effect, end)
 }
 
 /// Where a body ends: after `at` bytes, or so many before its end if that is negative. Never inside a character.
@@ -234,8 +240,12 @@ fn replacement(kind: &Kind) -> Answer {
     answer
 }
 
-fn finish(shared: &Shared, seq: u64, effect: Option<String>, end: End) -> End {
-    if let Some(entry) = shared.lock().journal.entry(seq) {
+/// Writes down how a request ended, in the journal of the world that it was for.
+fn finish(shared: &Shared, (epoch, seq): (u64, u64), effect: Option<String>, end: End) -> End {
+    let mut world = shared.lock();
+    if world.epoch == epoch
+        && let Some(entry) = world.journal.entry(seq)
+    {
         entry.done = true;
         entry.effect = effect;
         if let End::Answer(answer) | End::Torn(answer, _) = &end {

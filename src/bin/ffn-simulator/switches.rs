@@ -84,6 +84,21 @@ pub(crate) enum ListShape {
     Items,
     /// The bare array, without any links
     Array,
+    /// An object whose rows are in a member with the name of the kind
+    Named,
+}
+
+/// What `_page.total` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PageTotal {
+    /// The rows of all pages
+    Items,
+    /// The pages
+    Pages,
+    /// It is not there
+    Absent,
 }
 
 /// How a deleted object looks in a feed.
@@ -215,6 +230,12 @@ pub(crate) struct Switches {
     /// The most rows of a page, whatever $top says
     #[arg(long, default_value_t = 500)]
     pub(crate) top_cap: u32,
+    /// Lists without $orderBy come in another order each time
+    #[arg(long)]
+    pub(crate) shifting_lists: bool,
+    /// What _page.total of a list counts
+    #[arg(long, value_enum, default_value = "items")]
+    pub(crate) page_total: PageTotal,
     /// Lists have no _page
     #[arg(long)]
     pub(crate) leave_out_page: bool,
@@ -298,7 +319,7 @@ mod tests {
                     --ordered-chunks --commit-lag-ms 7 --tombstones bare --leave-out-next-chunk-url \
                     --clock-skew-s -90 --date-header absent --date-skew-s -5 --seven-decimals --keep-nulls \
                     --error-metadata-spelling errorMetadata --list-shape array --top-cap 9 --leave-out-page \
-                    --leave-out-links";
+                    --leave-out-links --shifting-lists --page-total pages";
         let told = Flags::try_parse_from(line.split_whitespace()).unwrap().switches;
         let members = r#"{"access_token_ttl":5,"refresh_token_ttl":6,"refresh_reuse_answer":"invalid_grant",
             "refresh_reuse_ends_chain":true,"refresh_ends_access":true,"access_token_form":"opaque",
@@ -310,7 +331,8 @@ mod tests {
             "freeze_windows":true,"ordered_chunks":true,"commit_lag_ms":7,"tombstones":"bare",
             "leave_out_next_chunk_url":true,"clock_skew_s":-90,"date_header":"absent","date_skew_s":-5,
             "seven_decimals":true,"keep_nulls":true,"error_metadata_spelling":"errorMetadata",
-            "list_shape":"array","top_cap":9,"leave_out_page":true,"leave_out_links":true}"#;
+            "list_shape":"array","top_cap":9,"leave_out_page":true,"leave_out_links":true,
+            "shifting_lists":true,"page_total":"pages"}"#;
         assert_eq!(Flags::for_test().switches.with(members.as_bytes()), Ok(told.clone()));
         for name in told.json().as_object().unwrap().keys() {
             assert!(line.contains(&format!("--{}", name.replace('_', "-"))), "{name}");

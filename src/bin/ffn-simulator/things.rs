@@ -625,6 +625,21 @@ impl World {
         }
     }
 
+    /// The members of these names, as `show` has them, and perhaps others.
+    pub(crate) fn glance(&self, kind: Kind, n: usize, role: Role, names: &[&str]) -> Json {
+        let outbound = || {
+            let o = self.outbounds.get(n).filter(|o| o.record.overlay.is_empty() && !o.record.deleted)?;
+            o.part(names, role, self.partner(role), &self.clock)
+        };
+        let thing = || {
+            let thing = self.things.of(kind)?.get(n).filter(|t| t.record.overlay.is_empty() && !t.record.deleted)?;
+            let values = names.iter().map(|name| Some(((*name).to_owned(), thing.body.get(name)?.clone())));
+            values.collect::<Option<Vec<_>>>().map(Json::Obj)
+        };
+        let part = if kind == Kind::Outbounds { outbound() } else { thing() };
+        part.unwrap_or_else(|| self.show(kind, n, role, None))
+    }
+
     /// Any object as one side sees it; inside a feed with the changes of the window.
     pub(crate) fn show(&self, kind: Kind, n: usize, role: Role, window: Option<&Window>) -> Json {
         let Some(record) = self.shelf(kind).record(n) else { return Json::Null };

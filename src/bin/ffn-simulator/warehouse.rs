@@ -74,6 +74,7 @@ impl World {
             match self.due.first().copied() {
                 Some((at, kind, n)) if at <= now => {
                     self.due.pop_first();
+                    self.writes = self.writes.wrapping_add(1);
                     let goes_on = match kind {
                         Kind::Outbounds => self.own_step(n),
                         _ => self.step_of(kind, n),

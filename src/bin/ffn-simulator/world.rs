@@ -1,5 +1,6 @@
 //! The state of the simulated network and everything that can happen to it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
@@ -12,17 +13,20 @@ use crate::flags::Flags;
 use crate::journal::Journal;
 use crate::json::{Json, obj};
 use crate::ledger::{Cause, Entry, Ledger, Levels, Remarks, minus};
+use crate::list::Kept;
 use crate::oauth::OAuth;
 use crate::outbound::{Line, Notification, Outbound, may_change, may_edit, may_ship};
 use crate::record::{Actor, Change, Record, Store};
 use crate::schema::{self, Flaw};
-use crate::switches::Switches;
 use crate::things::{Kind, Things};
 
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) flags: Flags,
-    pub(crate) switches_at_start: Switches,
+    /// The flags of the start, with the seed in use: what a reset goes back to.
+    pub(crate) start: Box<Flags>,
+    /// Counts resets: what was begun before one has no place in this world.
+    pub(crate) epoch: u64,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
     pub(crate) catalog: Catalog,
@@ -35,6 +39,9 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     /// Some object is served with members that are not its own, so that indexes can not be trusted.
     pub(crate) overlaid: bool,
+    /// Counts whatever may have changed something.
+    pub(crate) writes: u64,
+    pub(crate) lists: RefCell<Kept>,
     /// Merchant numbers whose creation is locked, and until when.
     pub(crate) locks: HashMap<String, i64>,
     /// Merchant numbers that a request is creating right now.
@@ -69,8 +76,9 @@ fn too_large() -> Fail {
 }
 
 impl World {
-    pub(crate) fn new(flags: Flags) -> Self {
+    pub(crate) fn new(mut flags: Flags) -> Self {
         let seed = flags.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+        flags.seed = Some(seed);
         let skew = flags.switches.clock_skew_s.saturating_mul(1_000);
         let mut clock = Clock::new(flags.clock, flags.switches.seven_decimals);
         clock.shift(skew);
@@ -82,7 +90,8 @@ impl World {
         let since = clock.now().saturating_sub(30 * 86_400_000);
         let mut world = World {
             oauth: OAuth::new(&flags, seed, clock.now().saturating_sub(skew)),
-            switches_at_start: flags.switches.clone(),
+            start: Box::new(flags.clone()),
+            epoch: 0,
             flags,
             seed,
             clock,
@@ -94,6 +103,8 @@ impl World {
             things: Things::default(),
             ledger: Ledger::default(),
             overlaid: false,
+            writes: 0,
+            lists: RefCell::default(),
             locks: HashMap::new(),
             creating: HashSet::new(),
             shuffle: fastrand::Rng::with_seed(seed ^ 0x6665_6564),
@@ -108,6 +119,11 @@ impl World {
     /// The time of the OAuth server, whose clock is always right.
     pub(crate) fn oauth_now(&self) -> i64 {
         self.clock.now().saturating_sub(self.flags.switches.clock_skew_s.saturating_mul(1_000))
+    }
+
+    /// Another value whenever something may have changed.
+    pub(crate) fn state(&self) -> (u64, i64) {
+        (self.writes, self.clock.newest())
     }
 
     /// Puts in what is there at start.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::{LEAST, parse, said};
+use crate::domain::account::Role;
 use crate::domain::feed::FeedName;
 use crate::domain::message::ContentMode;
 use crate::events::config::Start;
+use crate::ffn::feeds::Feed;
 use crate::store;
 
 const EVERYTHING_WRONG: &str = r#"
@@ -38,7 +40,7 @@ name = "Acme"
 role = "merchand"
 environment = "test"
 client_secret = { file = "no-such-file" }
-feeds = ["stocks"]
+feeds = ["stock"]
 rate_limit = "fast"
 
 [[accounts]]
@@ -72,7 +74,7 @@ fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
         "test.toml:25:8: accounts[0].role: \"merchand\" is not known here: write \"merchant\" or \"fulfiller\"; did you mean \"merchant\"?",
         "test.toml:26:15: accounts[0].environment: \"test\" is not known here",
         "test.toml:27:26: accounts[0].client_secret.file: the file no-such-file can't be read: ",
-        "test.toml:28:10: accounts[0].feeds[0]: \"stocks\" is not available in this version",
+        "test.toml:28:10: accounts[0].feeds[0]: \"stock\" is no feed",
         "test.toml:29:14: accounts[0].rate_limit: \"fast\" is no rate",
         "test.toml:35:13: accounts[1].client_id: expected a string, got an integer (5)",
         "test.toml:36:17: accounts[1].client_secret: an empty table",
@@ -126,7 +128,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((ffn.max_concurrency, ffn.call_timeout), (4, Duration::from_secs(30)));
     assert!(ffn.redirect_uri.is_none());
     let events = &config.accounts[0].events;
-    assert_eq!(events.feeds, FeedName::ALL);
+    let of_a_merchant = FeedName::ALL.into_iter().filter(|feed| Feed::of(*feed).is_for(Role::Merchant));
+    assert_eq!(events.feeds, of_a_merchant.collect::<Vec<_>>());
     assert_eq!([events.poll_interval, events.overlap, events.safety_lag], [30, 300, 5].map(Duration::from_secs));
     assert_eq!(events.start, Start::Now);
 }

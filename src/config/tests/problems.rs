@@ -46,7 +46,7 @@ fn wrong_types() {
     );
     one(
         &with("accounts", "feeds = [\"outbounds\", 2]"),
-        "11:23: accounts[0].feeds[1]: expected \"outbounds\" or \"outbound-shipments\", got an integer (2)",
+        "11:23: accounts[0].feeds[1]: expected \"outbounds\", \"outbound-shipments\", \"inbounds\", \"inbound-shipments\", \"returns\", \"stocks\", \"products\", \"warehouses\", \"shipping-methods\", \"fulfillers\", \"merchants\" or \"authorizations\", got an integer (2)",
     );
 }
 
@@ -150,15 +150,9 @@ fn impossible_values() {
         ),
         (
             "accounts",
-            "feeds = [\"stocks\"]",
-            10,
-            "\"stocks\" is not available in this version: write \"outbounds\" or \"outbound-shipments\"",
-        ),
-        (
-            "accounts",
             "feeds = [\"outbound\"]",
             10,
-            "\"outbound\" is no feed: write \"outbounds\" or \"outbound-shipments\"; did you mean \"outbounds\"?",
+            "\"outbound\" is no feed: write \"outbounds\", \"outbound-shipments\", \"inbounds\", \"inbound-shipments\", \"returns\", \"stocks\", \"products\", \"warehouses\", \"shipping-methods\", \"fulfillers\", \"merchants\" or \"authorizations\"; did you mean \"outbounds\"?",
         ),
         ("accounts", "feeds = [\"outbounds\", \"outbounds\"]", 9, "\"outbounds\" stands here twice: write it once"),
         (
@@ -193,13 +187,19 @@ fn impossible_values() {
 }
 
 #[test]
-fn a_fulfiller_has_no_shipping_notifications() {
+fn each_role_has_feeds_of_its_own() {
+    let merchant = parse(LEAST, &[]).unwrap();
+    assert_eq!(merchant.accounts[0].events.feeds.len(), 10);
     let fulfiller = instead("\"merchant\"", "\"fulfiller\"");
     let config = parse(&fulfiller, &[]).unwrap();
-    assert_eq!(config.accounts[0].events.feeds.len(), 1);
+    assert_eq!(config.accounts[0].events.feeds.len(), 11);
     one(
-        &format!("{fulfiller}feeds = [\"outbounds\", \"outbound-shipments\"]\n"),
-        "11:23: accounts[0].feeds[1]: \"outbound-shipments\" is a merchant's feed: a fulfiller has none of this kind, leave it out",
+        &format!("{fulfiller}feeds = [\"outbounds\", \"fulfillers\"]\n"),
+        "11:23: accounts[0].feeds[1]: \"fulfillers\" is a merchant's feed: a fulfiller has none of this kind, leave it out",
+    );
+    one(
+        &with("accounts", "feeds = [\"merchants\"]"),
+        "11:10: accounts[0].feeds[0]: \"merchants\" is a fulfiller's feed: a merchant has none of this kind, leave it out",
     );
 }
 

@@ -39,6 +39,7 @@ fn body(event_type: &str, data: Box<RawValue>) -> Value {
             role: Some(Role::Merchant),
             recorded_time: chrono::DateTime::UNIX_EPOCH,
             causation_id: Some("c-1".into()),
+            is_snapshot: false,
             data,
         },
     };

@@ -12,7 +12,7 @@ use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::message::{Destination, Draft, Lane, Message};
-use crate::store::{Append, Backlog, Journal, JournalRow, KnownEntity, Parked, Pending};
+use crate::store::{Append, Backlog, Error, Journal, JournalRow, KnownEntity, Parked, Pending};
 
 /// Bytes of bodies after which reading stops for now: few large messages at a time, or many small ones.
 const READ_BYTES: usize = 4 * 1024 * 1024;
@@ -251,6 +251,15 @@ pub(super) fn insert(connection: &Connection, drafts: &[Draft]) -> Result<usize,
 }
 
 fn remember(connection: &Connection, entity: &KnownEntity) -> Result<(), Fault> {
+    let found: Option<String> = connection
+        .prepare_cached("SELECT known FROM entities WHERE account = ?1 AND feed = ?2 AND id = ?3")?
+        .query_row((entity.account.as_str(), entity.feed.as_str(), &entity.id), |row| row.get(0))
+        .optional()?;
+    let found: Option<Known> =
+        found.map(|json| serde_json::from_str(&json)).transpose().map_err(corrupt("an entity"))?;
+    if found != entity.before {
+        return Err(Error::Outdated.into());
+    }
     let known = serde_json::to_string(&entity.known).map_err(corrupt("an entity"))?;
     connection
         .prepare_cached(

@@ -208,6 +208,7 @@ fn config(broker: &str, simulator: &Simulator, names: &Names, account: &str, ext
         if given { String::new() } else { format!("{key} = {value}\n") }
     };
     let defaults: String = [
+        ("feeds", "[\"outbounds\", \"outbound-shipments\"]"),
         ("poll_interval", "\"150ms\""),
         ("overlap", "\"60s\""),
         ("safety_lag", "\"0s\""),

@@ -1,0 +1,460 @@
+//! Entities that are made, change, have perhaps a status, and end: the rules of all feeds but the stock ledger.
+
+use super::*;
+use crate::domain::resource::Statuses;
+use crate::schema::event::EntityData;
+
+/// How far FFN's stamp of a status may be from its stamp of the change that brought it.
+const SAME_CHANGE: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
+
+/// What the rules read of an entity; everything may be missing but the id.
+pub(super) struct Entity<'a> {
+    pub resource: &'static Resource,
+    pub id: String,
+    pub members: Members<'a>,
+    pub json: &'a RawValue,
+    stamp: ModificationInfo,
+    status: Option<String>,
+    created_at: Option<DateTime<Utc>>,
+    changed_at: Option<DateTime<Utc>>,
+    is_deleted: bool,
+}
+
+/// Something that happened to an entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Transition {
+    at: DateTime<Utc>,
+    kind: Kind,
+    /// What tells it from the entity's others.
+    id: String,
+    /// Whether it was rebuilt rather than read.
+    inferred: bool,
+    /// Whether it is a first status that tells of the creation.
+    makes: bool,
+}
+
+/// What happened. The order is that of events with the same time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Created,
+    /// A status was reached, from another one where that is known.
+    Step {
+        status: String,
+        previous: Option<String>,
+    },
+    /// Something else changed: these members, if somebody tells.
+    Edit(Option<Vec<String>>),
+    Deleted,
+}
+
+/// What differs between the events of one entity.
+pub(super) struct Detail<'a> {
+    pub at: DateTime<Utc>,
+    pub status: Option<&'a str>,
+    pub previous: Option<&'a str>,
+    pub inferred: bool,
+    pub changed: Option<Vec<String>>,
+}
+
+pub(super) fn normalize(
+    scope: &Scope<'_>,
+    feed: FeedName,
+    item: &Item,
+    known: Option<&Known>,
+) -> Result<Normalized, Odd> {
+    let entity = Entity::read(feed, &item.json)?;
+    let fields = fingerprints(&entity.members);
+    // An older reading than the one known may still tell of a change, but not of the state.
+    let is_stale = matches!(
+        (known.and_then(|known| known.changed_at), entity.changed_at), (Some(known), Some(at)) if at < known);
+    let mut now = known.cloned().unwrap_or_default();
+    let mut transitions = entity.transitions(scope, &item.changes, known, is_stale, &fields);
+    transitions.retain(|transition| !now.has_told(&transition.id) && scope.telling.includes(transition.at));
+    if scope.telling.origin == Origin::Snapshot {
+        transitions = keep_present(transitions);
+    }
+    let newest_edit = transitions.iter().rposition(|transition| matches!(transition.kind, Kind::Edit(_)));
+    let tells_step = transitions.iter().any(|transition| matches!(transition.kind, Kind::Step { .. }));
+    let mut drafts = Vec::with_capacity(transitions.len());
+    for (at, transition) in transitions.iter().enumerate() {
+        let differing = || match known {
+            // An older one, or one of something that was not known before, can't tell what changed.
+            Some(known) if !is_stale && newest_edit == Some(at) => edited(entity.resource, known, &fields, tells_step),
+            _ => Vec::new(),
+        };
+        let mut detail = Detail {
+            at: transition.at,
+            status: entity.status.as_deref(),
+            previous: None,
+            inferred: transition.inferred || is_stale || scope.telling.origin == Origin::Sweep,
+            changed: None,
+        };
+        let event = match &transition.kind {
+            Kind::Created => entity.resource.created.to_owned(),
+            Kind::Step { status, previous } => {
+                (detail.status, detail.previous) = (Some(status.as_str()), previous.as_deref());
+                entity.resource.event_of(status)
+            }
+            Kind::Edit(changed) => {
+                detail.changed = Some(changed.clone().unwrap_or_else(differing));
+                "updated".to_owned()
+            }
+            Kind::Deleted => entity.resource.deleted.unwrap_or("updated").to_owned(),
+        };
+        let happening = Happening {
+            resource: entity.resource.name,
+            event: &event,
+            subject: &entity.id,
+            at: transition.at,
+            discriminator: &transition.id,
+        };
+        let data = match feed {
+            FeedName::OutboundShipments => shipment::data(scope, &entity, detail)?,
+            _ => entity.data(detail)?,
+        };
+        drafts.push(draft(scope, &happening, data));
+        now.remember(&transition.id);
+    }
+    if !is_stale {
+        now.status = entity.status.clone();
+        now.changed_at = entity.changed_at.or(now.changed_at);
+        now.fields = fields;
+        now.deleted = entity.is_deleted;
+    }
+    Ok(Normalized { drafts, known: now })
+}
+
+/// See [`super::shipped_order`]. An order in a status that nobody knows may have been shipped.
+pub(super) fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
+    const BEFORE_SHIPPING: [&str; 6] = ["Preparation", "Pending", "Acknowledged", "Pickprocess", "Locked", "Canceled"];
+    let entity = Entity::read(FeedName::Outbounds, order).ok()?;
+    let has_left = |status: &str| !BEFORE_SHIPPING.contains(&status);
+    let is_shipped = entity.status.as_deref().is_some_and(has_left)
+        || entity.stamped_steps().iter().any(|(status, _)| has_left(status));
+    let known = Known { changed_at: entity.changed_at, ..Known::default() };
+    is_shipped.then_some((entity.id, known))
+}
+
+/// Of all that happened, the creation and what led to the present status.
+fn keep_present(transitions: Vec<Transition>) -> Vec<Transition> {
+    let is_step = |transition: &Transition| matches!(transition.kind, Kind::Step { .. });
+    let newest = transitions.iter().rposition(is_step);
+    let is_kept =
+        |at: usize, transition: &Transition| transition.kind == Kind::Created || newest == Some(at) || transition.makes;
+    let kept = transitions.into_iter().enumerate().filter(|(at, transition)| is_kept(*at, transition));
+    kept.map(|(_, transition)| transition).collect()
+}
+
+/// The members that changed otherwise than by a change of status.
+fn edited(resource: &Resource, known: &Known, fields: &BTreeMap<String, Fingerprint>, tells_step: bool) -> Vec<String> {
+    // A step takes these with it: shipping closes quantities, a cancel has its reason.
+    const WITH_A_STEP: [&str; 3] = ["items", "cancelReason", "cancelReasonCode"];
+    let mut names = changed_fields(&known.fields, fields);
+    let status = resource.statuses.as_ref().map(|statuses| statuses.member);
+    names.retain(|name| {
+        let name = name.as_str();
+        Some(name) != status && name != "statusTimestamp" && !(tells_step && WITH_A_STEP.contains(&name))
+    });
+    names
+}
+
+impl<'a> Entity<'a> {
+    fn read(feed: FeedName, json: &'a RawValue) -> Result<Self, Odd> {
+        let resource = Resource::of(feed);
+        let id = entity_id(feed, json)?;
+        let members: Members<'a> = view(json)?;
+        let stamp = members.get("modificationInfo").and_then(|stamp| serde_json::from_str(stamp.get()).ok());
+        let stamp: ModificationInfo = stamp.unwrap_or_default();
+        let status = resource.statuses.as_ref().and_then(|statuses| text(members.get(statuses.member)?));
+        let mut entity = Self {
+            resource,
+            id,
+            json,
+            status,
+            created_at: stamp.created_at,
+            changed_at: stamp.changed_at(),
+            is_deleted: stamp.is_deleted(),
+            members,
+            stamp,
+        };
+        if entity.created_at.is_none() {
+            let first_step = || entity.stamped_steps().first().map(|(_, at)| *at);
+            entity.created_at = match feed {
+                FeedName::OutboundShipments => shipment::shipped_at(&entity),
+                _ => first_step(),
+            };
+        }
+        entity.changed_at = entity.changed_at.or(entity.created_at);
+        Ok(entity)
+    }
+
+    /// Everything that the reading tells to have happened, oldest first.
+    fn transitions(
+        &self,
+        scope: &Scope<'_>,
+        changes: &[ReturnChange],
+        known: Option<&Known>,
+        is_stale: bool,
+        fields: &BTreeMap<String, Fingerprint>,
+    ) -> Vec<Transition> {
+        let mut steps = self.steps(changes, known);
+        let mut edits = self.edits(&steps, changes);
+        if self.created_at.is_none() && edits.is_empty() && steps.is_empty() {
+            return self.without_times(scope, known, fields);
+        }
+        if !is_stale && let Some(status) = self.untimed_status(&steps, known) {
+            steps.push(self.untimed_step(scope, status, &steps, &mut edits, known));
+        }
+        let mut found = Vec::new();
+        let makes = self.step_tells_creation(&steps);
+        if let Some(at) = self.created_at.filter(|_| !makes) {
+            let id = self.creation_id(at);
+            found.push(Transition { at, kind: Kind::Created, id, inferred: false, makes: false });
+        }
+        for (index, step) in steps.into_iter().enumerate().filter(|(_, step)| !self.is_silent(&step.status)) {
+            let mut id = id_of(step.at);
+            if step.is_extra || found.iter().any(|transition: &Transition| transition.id == id) {
+                // Another change of the very same instant.
+                id = format!("{id}/{}", step.status);
+            }
+            let inferred = step.inferred || self.status.as_ref() != Some(&step.status);
+            let kind = Kind::Step { status: step.status, previous: step.previous };
+            found.push(Transition { at: step.at, kind, id, inferred, makes: makes && index == 0 });
+        }
+        let newest = edits.last().copied();
+        for at in edits {
+            let change = changes.iter().find(|change| same_instant(change.at, at));
+            let inferred = change.is_none() && newest != Some(at);
+            let kind = Kind::Edit(change.map(|change| change.changed.clone()));
+            found.push(Transition { at, kind, id: id_of(at), inferred, makes: false });
+        }
+        self.tell_the_end(scope, known, &mut found);
+        found.sort_by(|one, other| (one.at, &one.kind).cmp(&(other.at, &other.kind)));
+        found
+    }
+
+    /// When a status was reached that FFN gives no time of: with the last change that nothing else explains.
+    fn untimed_step(
+        &self,
+        scope: &Scope<'_>,
+        status: String,
+        steps: &[Step],
+        edits: &mut Vec<DateTime<Utc>>,
+        known: Option<&Known>,
+    ) -> Step {
+        let is_told = |at: &DateTime<Utc>| known.is_some_and(|known| known.has_told(&id_of(*at)));
+        let candidates = edits.iter().filter(|edit| !is_told(edit)).count();
+        let newest = edits.iter().rposition(|edit| !is_told(edit)).map(|newest| edits.remove(newest));
+        let previous = known.and_then(|known| known.status.clone());
+        let previous = previous.or_else(|| steps.last().map(|step| step.status.clone()));
+        Step {
+            status,
+            previous,
+            at: newest.or(self.changed_at).unwrap_or(scope.recorded_time),
+            inferred: candidates > 1 || (known.is_none() && newest.is_some()),
+            is_assumed: false,
+            is_extra: newest.is_none(),
+        }
+    }
+
+    /// Makes the newest change the end of an entity that is gone.
+    fn tell_the_end(&self, scope: &Scope<'_>, known: Option<&Known>, found: &mut Vec<Transition>) {
+        if !self.is_deleted || known.is_some_and(|known| known.deleted) || self.resource.deleted.is_none() {
+            return;
+        }
+        let at = self.changed_at.unwrap_or(scope.recorded_time);
+        let last = found.iter_mut().find(|it| matches!(it.kind, Kind::Edit(_)) && same_instant(it.at, at));
+        match last {
+            Some(last) => (last.kind, last.inferred) = (Kind::Deleted, false),
+            None => {
+                let id = format!("{}/deleted", id_of(at));
+                found.push(Transition { at, kind: Kind::Deleted, id, inferred: false, makes: false });
+            }
+        }
+    }
+
+    /// What happened to an entity that FFN stamps with no time at all: that it differs is all that is known.
+    fn without_times(
+        &self,
+        scope: &Scope<'_>,
+        known: Option<&Known>,
+        fields: &BTreeMap<String, Fingerprint>,
+    ) -> Vec<Transition> {
+        let at = scope.recorded_time;
+        let print = fields.iter().map(|(name, print)| format!("{name}:{print:?}")).collect::<String>();
+        let print = format!("{:?}", Fingerprint::of(&print));
+        let one = |kind, id| vec![Transition { at, kind, id, inferred: true, makes: false }];
+        match known {
+            None => one(Kind::Created, "created".to_owned()),
+            Some(known) if self.is_deleted && !known.deleted => one(Kind::Deleted, "deleted".to_owned()),
+            Some(known) if known.fields == *fields => Vec::new(),
+            Some(known) => match &self.status {
+                Some(status) if known.status.as_ref() != Some(status) => {
+                    one(Kind::Step { status: status.clone(), previous: known.status.clone() }, print)
+                }
+                _ => one(Kind::Edit(None), print),
+            },
+        }
+    }
+
+    /// The statuses with their times, oldest first, as far as FFN tells the times or the first is clear.
+    fn steps(&self, changes: &[ReturnChange], known: Option<&Known>) -> Vec<Step> {
+        let Some(statuses) = &self.resource.statuses else { return Vec::new() };
+        let stamped = self.stamped_steps();
+        let mut steps: Vec<Step> = Vec::new();
+        if stamped.is_empty() {
+            let reached = changes.iter().filter_map(|change| Some((change.at, change.state.as_ref()?)));
+            let reached: Vec<Step> =
+                reached.map(|(at, (status, previous))| Step::read(status.clone(), previous.clone(), at)).collect();
+            steps.extend(self.first_step(statuses, &reached, known));
+            // The change that made it says so as well.
+            let made_at = steps.first().map(|first| first.at);
+            steps.extend(reached.into_iter().filter(|step| made_at.is_none_or(|at| !same_instant(at, step.at))));
+        }
+        for (status, at) in stamped {
+            let previous = steps.last().map(|step: &Step| step.status.clone());
+            steps.push(Step::read(status, previous, at));
+        }
+        steps
+    }
+
+    /// The status that it began with, where only its creation has a time.
+    fn first_step(&self, statuses: &Statuses, reached: &[Step], known: Option<&Known>) -> Option<Step> {
+        let at = self.created_at?;
+        let status = self.status.as_deref()?;
+        if known.is_some_and(|known| known.has_told(&id_of(at))) {
+            return None;
+        }
+        let made = reached.iter().find(|step| same_instant(step.at, at)).map(|step| step.status.as_str());
+        let before = reached.first().and_then(|step| step.previous.as_deref());
+        let has_changed = self.stamp.change_times().any(|time| !same_instant(time, at));
+        let first = made.or(before).unwrap_or(if has_changed { statuses.initial } else { status });
+        Some(Step { is_assumed: true, ..Step::read(first.to_owned(), None, at) })
+    }
+
+    /// `statusTimestamp`: a status and when it was reached, oldest first (contract 10.1).
+    fn stamped_steps(&self) -> Vec<(String, DateTime<Utc>)> {
+        let Some(statuses) = &self.resource.statuses else { return Vec::new() };
+        let stamps: Option<Members<'_>> =
+            self.members.get("statusTimestamp").and_then(|stamps| serde_json::from_str(stamps.get()).ok());
+        let stamps = stamps.into_iter().flatten();
+        let mut steps: Vec<(String, DateTime<Utc>)> =
+            stamps.filter_map(|(name, time)| Some((pascal(&name), parse_time(&text(time)?)?))).collect();
+        let rank = |status: &str| statuses.events.iter().position(|(name, _)| *name == status);
+        steps.sort_by(|(one, at), (other, later)| (at, rank(one), one).cmp(&(later, rank(other), other)));
+        steps
+    }
+
+    /// When it changed otherwise than by being made or reaching one of these statuses, oldest first.
+    fn edits(&self, steps: &[Step], changes: &[ReturnChange]) -> Vec<DateTime<Utc>> {
+        let mut times: Vec<DateTime<Utc>> = self.stamp.change_times().collect();
+        times.extend(changes.iter().map(|change| change.at));
+        times.sort_unstable();
+        times.dedup_by(|one, other| same_instant(*one, *other));
+        times.retain(|at| self.created_at.is_none_or(|created_at| !same_instant(created_at, *at)));
+        let mut unexplained = Vec::new();
+        for step in steps {
+            match times.iter().position(|at| same_instant(*at, step.at)) {
+                Some(at) => drop(times.remove(at)),
+                None => unexplained.push(step.at),
+            }
+        }
+        // FFN may stamp a status and its change one after the other. A change explains one status.
+        unexplained.retain(|at| self.created_at.is_none_or(|created_at| !same_instant(created_at, *at)));
+        for step in unexplained {
+            let near = times.iter().enumerate().map(|(index, at)| ((*at - step).abs(), index)).min();
+            if let Some((_, index)) = near.filter(|(apart, _)| *apart < SAME_CHANGE) {
+                times.remove(index);
+            }
+        }
+        times
+    }
+
+    /// The present status, if it is news and FFN does not say when it was reached: it went back, or nobody
+    /// knew it, or the entity has no such times.
+    fn untimed_status(&self, steps: &[Step], known: Option<&Known>) -> Option<String> {
+        let status = self.status.as_ref().filter(|status| !self.is_silent(status))?;
+        let is_untold = |step: &Step| known.is_none_or(|known| !known.has_told(&id_of(step.at)) && !step.is_assumed);
+        let has_time = steps.iter().any(|step| step.status == *status && is_untold(step));
+        let is_news = match known {
+            Some(known) => known.status.as_ref() != Some(status),
+            None => !steps.iter().any(|step| step.status == *status),
+        };
+        (is_news && !has_time && !self.is_deleted).then(|| status.clone())
+    }
+
+    /// Whether the event of the first status says that the entity was made.
+    fn step_tells_creation(&self, steps: &[Step]) -> bool {
+        let is_first = |step: &Step| self.created_at.is_some_and(|at| same_instant(at, step.at));
+        self.creation_is_a_status() && steps.first().is_some_and(is_first)
+    }
+
+    /// Whether such an entity has no event of its creation but that of its first status.
+    fn creation_is_a_status(&self) -> bool {
+        let mut statuses = self.resource.statuses.iter().flat_map(|statuses| statuses.events);
+        statuses.any(|(_, event)| *event == self.resource.created)
+    }
+
+    fn creation_id(&self, at: DateTime<Utc>) -> String {
+        if self.creation_is_a_status() { id_of(at) } else { format!("created/{}", id_of(at)) }
+    }
+
+    fn is_silent(&self, status: &str) -> bool {
+        self.resource.statuses.as_ref().and_then(|statuses| statuses.silent) == Some(status)
+    }
+
+    fn data(&self, detail: Detail<'_>) -> Result<Box<RawValue>, Odd> {
+        let named = |name: &&'static str| Some(((*name).to_owned(), text(self.members.get(*name)?)?.into()));
+        let id = (self.resource.id.to_owned(), self.id.clone().into());
+        to_raw(&EntityData {
+            keys: std::iter::once(id).chain(self.resource.keys.iter().filter_map(named)).collect(),
+            status: detail.status.map(str::to_owned),
+            previous_status: detail.previous.map(str::to_owned),
+            occurred_at: detail.at,
+            inferred: detail.inferred,
+            changed: detail.changed,
+            snapshot: self.json.to_owned(),
+        })
+    }
+}
+
+/// A status that was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    status: String,
+    previous: Option<String>,
+    at: DateTime<Utc>,
+    inferred: bool,
+    /// Whether only the creation has a time, and this is what an entity usually begins with.
+    is_assumed: bool,
+    /// Whether the change at that time has another event.
+    is_extra: bool,
+}
+
+impl Step {
+    fn read(status: String, previous: Option<String>, at: DateTime<Utc>) -> Self {
+        Self { status, previous, at, inferred: false, is_assumed: false, is_extra: false }
+    }
+}
+
+/// What tells a change from the others of its entity: when it was.
+fn id_of(at: DateTime<Utc>) -> String {
+    entity::id_part(at)
+}
+
+impl Resource {
+    /// The event of reaching a status; of one that nobody knows its own name.
+    fn event_of(&self, status: &str) -> String {
+        let known = self.statuses.iter().flat_map(|statuses| statuses.events).find(|(name, _)| *name == status);
+        known.map_or_else(|| kebab(status), |(_, event)| (*event).to_owned())
+    }
+}
+
+/// A member of `statusTimestamp` as the status it is the time of: `partiallyShipped`, `PartiallyShipped`.
+fn pascal(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

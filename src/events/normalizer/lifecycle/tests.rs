@@ -1,0 +1,336 @@
+use super::*;
+
+const START: &str = "2026-01-05T00:00:00Z";
+
+fn time(text: &str) -> DateTime<Utc> {
+    parse_time(text).unwrap()
+}
+
+type Told = (String, DateTime<Utc>, serde_json::Value);
+
+/// Normalizes with a feed that began at `START` and gives the events as (name, time, data).
+fn read(json: &str, known: &mut Option<Known>) -> Vec<Told> {
+    let drafts = drafts(FeedName::Outbounds, json, &[], known, Telling::since(time(START)));
+    drafts.into_iter().map(tell).collect()
+}
+
+fn tell(draft: Draft) -> Told {
+    let name = draft.destination.routing_key.rsplit('.').next().unwrap().to_owned();
+    (name, draft.event.time, serde_json::from_str(draft.event.data.get()).unwrap())
+}
+
+fn drafts(
+    feed: FeedName,
+    json: &str,
+    changes: &[ReturnChange],
+    known: &mut Option<Known>,
+    telling: Telling,
+) -> Vec<Draft> {
+    let account = "acme".parse().unwrap();
+    let carriers = HashMap::new();
+    let scope = Scope {
+        account: &account,
+        role: Role::Merchant,
+        recorded_time: time("2026-01-06T00:00:00Z"),
+        exchange: "ffn.events",
+        mode: ContentMode::Structured,
+        carriers: &carriers,
+        telling,
+    };
+    let json = RawValue::from_string(json.to_owned()).unwrap();
+    let normalized = normalize(&scope, feed, &Item { json, changes: changes.to_vec() }, known.as_ref()).unwrap();
+    *known = Some(normalized.known);
+    normalized.drafts
+}
+
+fn names(events: &[(String, DateTime<Utc>, serde_json::Value)]) -> Vec<&str> {
+    events.iter().map(|(name, ..)| name.as_str()).collect()
+}
+
+fn order(status: &str, times: &[(&str, &str)], updated: &str, more: &str) -> String {
+    let times: Vec<String> = times.iter().map(|(name, at)| format!("\"{name}\":\"2026-01-05T{at}Z\"")).collect();
+    format!(
+        r#"{{"outboundId":"ACME02K7Q2","merchantOutboundNumber":"SO-1","status":"{status}",{more}
+            "modificationInfo":{{"createdAt":"2026-01-05T08:00:00.000+00:00","updatedAt":"2026-01-05T{updated}+00:00"}},
+            "statusTimestamp":{{{}}}}}"#,
+        times.join(",")
+    )
+}
+
+#[test]
+fn a_new_order_is_created_and_pending() {
+    let events = read(&order("Pending", &[("pending", "08:00:00.000")], "08:00:00.000", ""), &mut None);
+    assert_eq!(names(&events), ["created", "pending"]);
+    assert_eq!(events[1].2["merchantOutboundNumber"], "SO-1");
+    assert_eq!(events[1].2["snapshot"]["outboundId"], "ACME02K7Q2");
+}
+
+#[test]
+fn every_step_between_two_polls_is_told_in_order_with_its_own_time() {
+    let mut known = None;
+    read(&order("Pending", &[("pending", "08:00:00.000")], "08:00:00.000", ""), &mut known);
+    let times = [
+        ("shipped", "08:30:00.000"),
+        ("pending", "08:00:00.000"),
+        ("pickprocess", "08:20:00.000"),
+        ("acknowledged", "08:10:00.000"),
+    ];
+    let events = read(&order("Shipped", &times, "08:30:00.000", r#""items":[1],"#), &mut known);
+    assert_eq!(names(&events), ["acknowledged", "pickprocess", "shipped"]);
+    assert_eq!(events[0].1, time("2026-01-05T08:10:00Z"));
+    assert_eq!(events[0].2["inferred"], true);
+    assert_eq!(events[0].2["previousStatus"], "Pending");
+    assert_eq!(events[2].2["previousStatus"], "Pickprocess");
+    assert_eq!(events[2].2.get("inferred"), None);
+}
+
+#[test]
+fn reading_again_tells_nothing_new() {
+    let json =
+        order("Acknowledged", &[("pending", "08:00:00"), ("acknowledged", "08:10:00.1234567")], "08:10:00.123", "");
+    let mut known = None;
+    assert_eq!(names(&read(&json, &mut known)), ["created", "pending", "acknowledged"]);
+    assert!(read(&json, &mut known).is_empty());
+    let fewer_decimals = json.replace("08:10:00.1234567", "08:10:00.123");
+    assert!(read(&fewer_decimals, &mut known).is_empty());
+}
+
+#[test]
+fn a_status_that_went_back_is_told_as_such() {
+    let mut known = None;
+    let before = [("pending", "08:00:00"), ("acknowledged", "08:05:00"), ("locked", "08:10:00")];
+    read(&order("Locked", &before, "08:10:00", ""), &mut known);
+    // FFN renews the time …
+    let renewed = [("pending", "08:00:00"), ("acknowledged", "08:15:00"), ("locked", "08:10:00")];
+    let events = read(&order("Acknowledged", &renewed, "08:15:00", ""), &mut known);
+    assert_eq!(names(&events), ["acknowledged"]);
+    assert_eq!(events[0].2["previousStatus"], "Locked");
+    // … or leaves the old one: then the last change is when.
+    let events = read(&order("Locked", &renewed, "08:20:00", ""), &mut known);
+    assert_eq!(names(&events), ["locked"]);
+    assert_eq!(events[0].1, time("2026-01-05T08:20:00Z"));
+}
+
+#[test]
+fn an_edit_names_the_changed_fields_and_keeps_apart_from_a_step() {
+    let mut known = None;
+    let times = [("pending", "08:00:00")];
+    read(&order("Pending", &times, "08:00:00", r#""internalNote":"a","priority":1,"#), &mut known);
+    let events = read(&order("Pending", &times, "08:05:00", r#""internalNote":"b","externalNote":"c","#), &mut known);
+    assert_eq!(names(&events), ["updated"]);
+    assert_eq!(events[0].2["changed"], serde_json::json!(["externalNote", "internalNote", "priority"]));
+    assert_eq!(events[0].1, time("2026-01-05T08:05:00Z"));
+    // Shipping closes quantities: that is the step, not an edit.
+    let times = [("pending", "08:00:00"), ("shipped", "08:10:00")];
+    let shipped = order("Shipped", &times, "08:10:00", r#""internalNote":"b","externalNote":"c","items":[0],"#);
+    assert_eq!(names(&read(&shipped, &mut known)), ["shipped"]);
+}
+
+#[test]
+fn an_order_from_before_the_start_gets_only_later_steps() {
+    let json = order("Shipped", &[("shipped", "09:00:00")], "09:00:00", "")
+        .replace("2026-01-05T08:00:00.000", "2026-01-01T08:00:00.000")
+        .replace("\"statusTimestamp\":{", "\"statusTimestamp\":{\"pending\":\"2026-01-01T08:00:00Z\",");
+    assert_eq!(names(&read(&json, &mut None)), ["shipped"]);
+    let untouched = json.replace("2026-01-05", "2026-01-02");
+    assert!(read(&untouched, &mut None).is_empty());
+}
+
+#[test]
+fn an_edit_of_an_order_from_before_the_start_is_told() {
+    let json = order("Pending", &[], "09:00:00", "")
+        .replace("2026-01-05T08:00:00.000", "2026-01-01T08:00:00.000")
+        .replace("\"statusTimestamp\":{", "\"statusTimestamp\":{\"pending\":\"2026-01-01T08:00:00Z\"");
+    assert_eq!(names(&read(&json, &mut None)), ["updated"]);
+}
+
+#[test]
+fn an_unknown_status_is_passed_on() {
+    let mut known = None;
+    read(&order("Pending", &[("pending", "08:00:00")], "08:00:00", ""), &mut known);
+    let events = read(&order("AwaitingDrone", &[("awaitingDrone", "08:05:00")], "08:05:00", ""), &mut known);
+    assert_eq!(names(&events), ["awaiting-drone"]);
+    assert_eq!(events[0].2["status"], "AwaitingDrone");
+    let events = read(&order("Beamed", &[], "08:06:00", ""), &mut known);
+    assert_eq!(names(&events), ["beamed"]);
+}
+
+#[test]
+fn an_older_reading_brings_no_state_back() {
+    let mut known = None;
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:10:00")];
+    read(&order("Acknowledged", &times, "08:10:00", ""), &mut known);
+    assert!(read(&order("Pending", &times[..1], "08:00:00", ""), &mut known).is_empty());
+    assert_eq!(known.unwrap().status.as_deref(), Some("Acknowledged"));
+}
+
+#[test]
+fn a_tombstone_is_told_once() {
+    let mut known = None;
+    let json = order("Pending", &[("pending", "08:00:00")], "08:00:00", "");
+    read(&json, &mut known);
+    let gone =
+        r#"{"outboundId":"ACME02K7Q2","modificationInfo":{"state":"Deleted","updatedAt":"2026-01-05T10:00:00Z"}}"#;
+    assert_eq!(names(&read(gone, &mut known)), ["deleted"]);
+    assert!(read(gone, &mut known).is_empty());
+}
+
+#[test]
+fn missing_fields_and_wrong_types_do_not_stop_it() {
+    let odd = r#"{"outboundId":"ACME02K7Q2","status":7,"statusTimestamp":[],"modificationInfo":"?","merchantOutboundNumber":null}"#;
+    assert_eq!(names(&read(odd, &mut None)), ["created"]);
+    for broken in ["7", "[]", "{}", r#"{"outboundId":7}"#, r#"{"outboundId":""}"#] {
+        assert!(entity_id(FeedName::Outbounds, &RawValue::from_string(broken.into()).unwrap()).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn numbers_keep_every_digit() {
+    let account = "acme".parse().unwrap();
+    let scope = Scope {
+        account: &account,
+        role: Role::Merchant,
+        recorded_time: time(START),
+        exchange: "ffn.events",
+        mode: ContentMode::Structured,
+        carriers: &HashMap::new(),
+        telling: Telling::since(time(START)),
+    };
+    let json = order("Pending", &[], "08:00:00", r#""orderValue":12345678901234.5678,"shippingFee":0.10,"#);
+    let normalized =
+        normalize(&scope, FeedName::Outbounds, &RawValue::from_string(json).unwrap().into(), None).unwrap();
+    let body = String::from_utf8(normalized.drafts[0].finish(1).unwrap().body).unwrap();
+    assert!(body.contains(r#""orderValue":12345678901234.5678,"shippingFee":0.10,"#), "{body}");
+}
+
+/// An entity of any feed: id and status as given, changes at these seconds after 08:00, the first its creation.
+fn entity(members: &str, changes: &[u32], in_range: &[u32], state: &str) -> String {
+    let at = |second: &u32| format!("2026-01-05T08:00:{second:02}.000Z");
+    let range: Vec<String> = in_range.iter().map(|it| format!(r#"{{"createdAt":"{}"}}"#, at(it))).collect();
+    let (created, updated) = (at(changes.first().unwrap()), at(changes.last().unwrap()));
+    format!(
+        r#"{{{members},"modificationInfo":{{"createdAt":"{created}","updatedAt":"{updated}","state":"{state}",
+            "changesInRange":[{}]}}}}"#,
+        range.join(",")
+    )
+}
+
+fn of(feed: FeedName, json: &str, known: &mut Option<Known>) -> Vec<(String, u32, Option<bool>, String)> {
+    let drafts = drafts(feed, json, &[], known, Telling::since(time(START)));
+    let row = |draft: Draft| {
+        let id = draft.event.id.to_string();
+        let (name, at, data) = tell(draft);
+        (name, at.timestamp().rem_euclid(60) as u32, data["inferred"].as_bool(), id)
+    };
+    drafts.into_iter().map(row).collect()
+}
+
+fn short(events: &[(String, u32, Option<bool>, String)]) -> Vec<(&str, u32)> {
+    events.iter().map(|(name, at, ..)| (name.as_str(), *at)).collect()
+}
+
+fn ids(events: &[Vec<(String, u32, Option<bool>, String)>]) -> std::collections::BTreeSet<String> {
+    events.iter().flatten().map(|(.., id)| id.clone()).collect()
+}
+
+#[test]
+fn every_change_in_the_range_is_an_event_of_its_own() {
+    let product = |changes: &[u32], name: &str, state: &str| {
+        entity(&format!(r#""jfsku":"ACME01A1B2C","merchantSku":"MUG","name":"{name}""#), changes, changes, state)
+    };
+    let mut known = None;
+    let first = of(FeedName::Products, &product(&[1], "a", "New"), &mut known);
+    assert_eq!(short(&first), [("created", 1)]);
+    let second = of(FeedName::Products, &product(&[1, 3, 5], "b", "Modified"), &mut known);
+    assert_eq!(short(&second), [("updated", 3), ("updated", 5)]);
+    assert_eq!((second[0].2, second[1].2), (Some(true), None), "only the newest was read as it is");
+    let third = of(FeedName::Products, &product(&[1, 3, 5, 9], "b", "Deleted"), &mut known);
+    assert_eq!(short(&third), [("deleted", 9)]);
+    assert!(of(FeedName::Products, &product(&[1, 3, 5, 9], "b", "Deleted"), &mut known).is_empty());
+    // All at once, without what was known: the same ids.
+    let at_once = of(FeedName::Products, &product(&[1, 3, 5, 9], "b", "Deleted"), &mut None);
+    assert_eq!(ids(&[first, second, third]), ids(&[at_once]));
+}
+
+#[test]
+fn a_status_without_a_time_is_told_with_the_change_that_nothing_else_explains() {
+    let inbound = |status: &str, changes: &[u32]| {
+        entity(&format!(r#""inboundId":"ACME03X","status":"{status}""#), changes, changes, "Modified")
+    };
+    let mut known = None;
+    let first = of(FeedName::Inbounds, &inbound("Pending", &[1]), &mut known);
+    assert_eq!(short(&first), [("created", 1), ("pending", 1)]);
+    let second = of(FeedName::Inbounds, &inbound("Receipted", &[1, 4]), &mut known);
+    assert_eq!((short(&second), second[0].2), (vec![("receipted", 4)], None));
+    let third = of(FeedName::Inbounds, &inbound("Closed", &[1, 4, 6, 8]), &mut known);
+    assert_eq!((short(&third), third[1].2), (vec![("updated", 6), ("closed", 8)], Some(true)));
+    let back = of(FeedName::Inbounds, &inbound("Pending", &[1, 4, 6, 8, 9]), &mut known);
+    assert_eq!(short(&back), [("pending", 9)], "it went back");
+    let at_once = of(FeedName::Inbounds, &inbound("Pending", &[1, 4, 6, 8, 9]), &mut None);
+    assert_eq!(ids(&[first, second, third, back]), ids(&[at_once]));
+}
+
+#[test]
+fn a_return_goes_by_what_is_told_of_its_changes() {
+    let json = entity(r#""returnId":"ACME05R","state":"Completed""#, &[1, 3, 5, 7], &[1, 3, 5, 7], "Modified");
+    let change = |second: u32, state: Option<(&str, &str)>, changed: &str| ReturnChange {
+        return_id: "ACME05R".into(),
+        at: time(&format!("2026-01-05T08:00:{second:02}Z")),
+        state: state.map(|(value, previous)| (value.to_owned(), Some(previous.to_owned()))),
+        changed: vec![changed.to_owned()],
+    };
+    let changes = [
+        change(3, None, "contact"),
+        change(5, Some(("Arrived", "Announced")), "state"),
+        change(7, Some(("Completed", "Arrived")), "state"),
+    ];
+    let told = drafts(FeedName::Returns, &json, &changes, &mut None, Telling::since(time(START)));
+    let told: Vec<Told> = told.into_iter().map(tell).collect();
+    assert_eq!(names(&told), ["announced", "updated", "arrived", "completed"]);
+    assert_eq!(told[1].2["changed"], serde_json::json!(["contact"]));
+    assert_eq!(told[3].2["previousStatus"], "Arrived");
+    // Without them only the newest is known.
+    let bare = of(FeedName::Returns, &json, &mut None);
+    assert_eq!(short(&bare), [("announced", 1), ("updated", 3), ("updated", 5), ("completed", 7)]);
+}
+
+#[test]
+fn what_comes_back_after_its_end_is_made_again() {
+    let grant =
+        |changes: &[u32], state: &str| entity(r#""merchantId":"ACME","warehouses":[]"#, changes, changes, state);
+    let mut known = None;
+    assert_eq!(short(&of(FeedName::Authorizations, &grant(&[1], "New"), &mut known)), [("created", 1)]);
+    assert_eq!(short(&of(FeedName::Authorizations, &grant(&[1, 3], "Deleted"), &mut known)), [("deleted", 3)]);
+    assert_eq!(short(&of(FeedName::Authorizations, &grant(&[5], "New"), &mut known)), [("created", 5)]);
+    assert_eq!(short(&of(FeedName::Authorizations, &grant(&[5, 8], "Deleted"), &mut known)), [("deleted", 8)]);
+}
+
+#[test]
+fn a_status_stamped_a_little_beside_its_change_is_one_event() {
+    let mut known = None;
+    read(&order("Pending", &[("pending", "08:00:00.000")], "08:00:00.000", ""), &mut known);
+    let times = [("pending", "08:00:00.000"), ("acknowledged", "08:10:00.120")];
+    assert_eq!(names(&read(&order("Acknowledged", &times, "08:10:00.450", ""), &mut known)), ["acknowledged"]);
+}
+
+#[test]
+fn a_first_look_tells_creation_and_present_status() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:10:00"), ("shipped", "08:20:00")];
+    let json = order("Shipped", &times, "08:25:00", "").replace("2026-01-05", "2025-12-01");
+    let telling = Telling { origin: Origin::Snapshot, ..Telling::since(DateTime::<Utc>::MIN_UTC) };
+    let told = drafts(FeedName::Outbounds, &json, &[], &mut None, telling);
+    assert!(told.iter().all(|draft| draft.event.is_snapshot));
+    let told: Vec<Told> = told.into_iter().map(tell).collect();
+    assert_eq!(names(&told), ["created", "shipped"]);
+}
+
+#[test]
+fn an_entity_without_any_time_is_told_by_what_it_holds() {
+    let mut known = None;
+    let read = |json: &str, known: &mut Option<Known>| of(FeedName::Warehouses, json, known);
+    let first = read(r#"{"warehouseId":"WARE04X","name":"a"}"#, &mut known);
+    assert_eq!((first.len(), first[0].0.as_str()), (1, "created"));
+    assert!(read(r#"{"warehouseId":"WARE04X","name":"a"}"#, &mut known).is_empty());
+    let changed = read(r#"{"warehouseId":"WARE04X","name":"b"}"#, &mut known);
+    assert_eq!(changed[0].0, "updated");
+}

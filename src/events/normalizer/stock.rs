@@ -1,0 +1,123 @@
+//! The stock ledger: one event per entry, and one for what is missing between two entries (contract 14).
+
+use super::*;
+use crate::domain::entity::Versions;
+use crate::schema::event::{StockChangeData, StockGapData};
+
+const RESOURCE: &str = "stock";
+
+/// What the rules read of an entry; everything may be missing but its identity.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StockChange {
+    #[serde(default, deserialize_with = "lenient")]
+    stock_change_id: Option<StockChangeId>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    fulfiller_timestamp: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "lenient")]
+    modification_info: Option<ModificationInfo>,
+    #[serde(default, deserialize_with = "lenient")]
+    merchant_sku: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    change_type: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StockChangeId {
+    warehouse_id: String,
+    jfsku: String,
+    stock_version: i64,
+}
+
+impl StockChange {
+    fn read(item: &RawValue) -> Result<(StockChangeId, Self), Odd> {
+        let mut change: Self = view(item)?;
+        let id = change.stock_change_id.take().filter(|id| !id.warehouse_id.is_empty() && !id.jfsku.is_empty());
+        let odd = || Odd("its stockChangeId lacks warehouseId, jfsku or a whole stockVersion".to_owned());
+        Ok((id.ok_or_else(odd)?, change))
+    }
+}
+
+/// Entries are remembered by warehouse and product.
+pub(super) fn memory_id(item: &RawValue) -> Result<String, Odd> {
+    let (id, _) = StockChange::read(item)?;
+    Ok(format!("{}:{}", id.warehouse_id, id.jfsku))
+}
+
+/// The entry's number in its ledger.
+pub fn stock_version(item: &RawValue) -> Option<i64> {
+    StockChange::read(item).ok().map(|(id, _)| id.stock_version)
+}
+
+pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known>) -> Result<Normalized, Odd> {
+    let (id, change) = StockChange::read(item)?;
+    let stamp = change.modification_info.as_ref();
+    let at = stamp.and_then(|stamp| stamp.created_at.or(stamp.updated_at)).or(change.fulfiller_timestamp);
+    let at = at.unwrap_or(scope.recorded_time);
+
+    let mut now = known.cloned().unwrap_or_default();
+    let versions = now.versions.get_or_insert_with(|| Versions::from(id.stock_version));
+    versions.read(id.stock_version);
+    if versions.hole().is_some() {
+        versions.missing_since.get_or_insert(at);
+    }
+
+    let mut drafts = Vec::new();
+    if scope.telling.includes(at) {
+        let members: Members<'_> = view(item)?;
+        let data = StockChangeData {
+            jfsku: id.jfsku.clone(),
+            merchant_sku: change.merchant_sku,
+            warehouse_id: id.warehouse_id.clone(),
+            stock_version: id.stock_version,
+            change_type: change.change_type,
+            occurred_at: at,
+            inferred: scope.telling.origin == Origin::Sweep,
+            levels: StockChangeData::LEVELS.iter().filter_map(|name| member(&members, name)).collect(),
+            cause: StockChangeData::CAUSES.iter().filter_map(|name| member(&members, name)).collect(),
+            snapshot: item.to_owned(),
+        };
+        let discriminator = format!("{}/{}", id.warehouse_id, id.stock_version);
+        let happening =
+            Happening { resource: RESOURCE, event: "changed", subject: &id.jfsku, at, discriminator: &discriminator };
+        drafts.push(draft(scope, &happening, to_raw(&data)?));
+    }
+    Ok(Normalized { drafts, known: now })
+}
+
+fn member(members: &Members<'_>, name: &str) -> Option<(String, Box<RawValue>)> {
+    let value = members.get(name).filter(|value| value.get() != "null")?;
+    Some((name.to_owned(), (*value).to_owned()))
+}
+
+/// Tells that entries of a ledger can't be read, and what is known of the ledger afterwards. `memory_id` is
+/// what [`entity_id`] gave. Nothing if there is no hole.
+///
+/// # Errors
+/// The event can't be written.
+pub fn gap(scope: &Scope<'_>, memory_id: &str, known: &Known) -> Result<Option<Normalized>, Odd> {
+    let hole = known.versions.as_ref().and_then(|versions| Some((versions.hole()?, versions.missing_since)));
+    let (Some(((from, to), since)), Some((warehouse, jfsku))) = (hole, memory_id.rsplit_once(':')) else {
+        return Ok(None);
+    };
+    let at = since.unwrap_or(scope.recorded_time);
+    let data = StockGapData {
+        jfsku: jfsku.to_owned(),
+        warehouse_id: warehouse.to_owned(),
+        from_version: from,
+        to_version: to,
+        occurred_at: at,
+    };
+    let discriminator = format!("{warehouse}/gap/{from}-{to}");
+    let happening = Happening { resource: RESOURCE, event: "gap", subject: jfsku, at, discriminator: &discriminator };
+    let drafts = vec![draft(scope, &happening, to_raw(&data)?)];
+    let mut now = known.clone();
+    if let Some(versions) = &mut now.versions {
+        versions.give_up();
+    }
+    Ok(Some(Normalized { drafts, known: now }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Reading one window of a feed into the journal without loss (contract 7.6).
+//!
+//! - A window is read to its last page, with the same two bounds on every page.
+//! - A window of several pages is read again until a whole pass brings nothing new, because rows
+//!   shift while it is paged.
+//! - Events and memories of a batch of pages go to the journal in one transaction. Reading twice does no
+//!   harm, ids see to that.
+//! - Two feeds are read otherwise: a return's items are joined with what `returns/changes` tells of it, and
+//!   a fulfiller's shipping notifications are asked for order by order.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use super::Error;
+use super::normalizer::{self, Item, ReturnChange, Telling};
+use super::recorder::Recorder;
+use crate::domain::entity::{Fingerprint, Known, id_part};
+use crate::domain::feed::{FeedName, Window};
+use crate::ffn::feeds::{self, Endpoint, Feed, Page};
+use crate::ffn::{self, Priority, entities};
+use crate::store::{Append, KnownEntity};
+
+/// More pages than this in one window mean that something is wrong.
+const MOST_PAGES: u32 = 10_000;
+/// More passes than this over one window are left to the next poll.
+const MOST_PASSES: u32 = 20;
+/// What is stored together, at the most: items, bytes, and how long the first may wait for the others.
+const BATCH_ITEMS: usize = 500;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_AGE: Duration = Duration::from_millis(200);
+
+/// Reads windows of one feed of one account.
+#[derive(Clone)]
+pub struct Reader {
+    /// The feed.
+    pub feed: FeedName,
+    /// Takes what is read.
+    pub recorder: Recorder,
+    /// Whose turn its calls are.
+    pub priority: Priority,
+}
+
+/// What a window brought.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    /// Events that entered the journal.
+    pub events: usize,
+    /// The window's end as the server understood it.
+    pub end: Option<DateTime<Utc>>,
+}
+
+/// A window while it is read, over all its passes.
+struct Reading {
+    window: Window,
+    telling: Telling,
+    /// Items that have been taken, by their bytes.
+    seen: HashSet<Fingerprint>,
+    /// What `returns/changes` tells, by return, oldest first.
+    changes: BTreeMap<String, Vec<ReturnChange>>,
+    read: Read,
+}
+
+/// Items of several pages that are stored together: a commit costs the same for many as for few.
+struct Batch {
+    items: Vec<Box<RawValue>>,
+    bytes: usize,
+    begun: Instant,
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self { items: Vec::new(), bytes: 0, begun: Instant::now() }
+    }
+
+    fn extend(&mut self, items: impl Iterator<Item = Box<RawValue>>) {
+        for item in items {
+            self.bytes += item.get().len();
+            self.items.push(item);
+        }
+    }
+
+    /// How long it may wait for more.
+    fn patience(&self) -> Duration {
+        let is_full = self.items.len() >= BATCH_ITEMS || self.bytes >= BATCH_BYTES;
+        if is_full { Duration::ZERO } else { BATCH_AGE.saturating_sub(self.begun.elapsed()) }
+    }
+}
+
+impl Reader {
+    /// Reads a window until nothing new comes. Afterwards everything that FFN told of it is in the journal.
+    ///
+    /// # Errors
+    /// See [`Error`]. What was read before is stored; the window has to be read again.
+    pub async fn read(&self, window: Window, telling: Telling) -> Result<Read, Error> {
+        let mut reading =
+            Reading { window, telling, seen: HashSet::new(), changes: BTreeMap::new(), read: Read::default() };
+        for pass in 1..=MOST_PASSES {
+            let before = reading.seen.len();
+            let mut pages = 0;
+            for endpoint in self.endpoints() {
+                pages = self.pass(endpoint, &mut reading).await?.max(pages);
+            }
+            if pages <= 1 || (pass > 1 && reading.seen.len() == before) {
+                self.tell_of_moved_returns(&mut reading).await?;
+                return Ok(reading.read);
+            }
+            tracing::debug!(account = %self.recorder.account(), feed = %self.feed, pass, pages, "a window of several pages is read again");
+        }
+        Err(Error::Nonsense(format!("{MOST_PASSES} passes over one window each brought something new")))
+    }
+
+    /// What has to be read; last the one whose items become events.
+    fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        let feed = Feed::of(self.feed);
+        feed.changes.into_iter().chain([feed.endpoint(self.recorder.client.role())])
+    }
+
+    /// Reads a window once, page after page, and stores what it brings. Gives the number of pages.
+    async fn pass(&self, endpoint: Endpoint, reading: &mut Reading) -> Result<u32, Error> {
+        let (from, to) = (feeds::bound(reading.window.from), feeds::bound(reading.window.to));
+        let fetch = |number| self.fetch(endpoint, &from, &to, number);
+        let mut page = fetch(1).await?;
+        let mut last_page = Vec::new();
+        let mut batch = Batch::new();
+        for number in 1..=MOST_PAGES {
+            reading.read.end = reading.read.end.or(page.to);
+            let prints: Vec<Fingerprint> = page.items.iter().map(|item| Fingerprint::of(item.get())).collect();
+            if !prints.is_empty() && last_page == prints {
+                return Err(Error::Nonsense(format!("pages {} and {number} of one window are the same", number - 1)));
+            }
+            // The same bytes in an earlier pass have been stored already.
+            let news = page.items.into_iter().zip(&prints).filter(|(_, print)| reading.seen.insert(**print));
+            batch.extend(news.map(|(item, _)| item));
+            last_page = prints;
+            if !page.more {
+                self.take(endpoint, batch.items, reading).await?;
+                return Ok(number);
+            }
+            let mut next = std::pin::pin!(fetch(number + 1));
+            page = match tokio::time::timeout(batch.patience(), &mut next).await {
+                Ok(page) => page?,
+                // The batch is full, or the next page takes its time: it is awaited while these are stored.
+                Err(_) => {
+                    let items = std::mem::replace(&mut batch, Batch::new()).items;
+                    let (stored, page) = tokio::join!(self.take(endpoint, items, reading), next);
+                    stored?;
+                    page?
+                }
+            };
+        }
+        Err(Error::Nonsense(format!("a window has more than {MOST_PAGES} pages")))
+    }
+
+    async fn fetch(&self, endpoint: Endpoint, from: &str, to: &str, number: u32) -> Result<Page, ffn::Error> {
+        feeds::read_page(&self.recorder.client, endpoint, self.priority, from, to, number).await
+    }
+
+    /// Stores items, or keeps them for those that come later.
+    async fn take(&self, endpoint: Endpoint, items: Vec<Box<RawValue>>, reading: &mut Reading) -> Result<(), Error> {
+        if Feed::of(self.feed).changes == Some(endpoint) {
+            return self.take_changes(items, reading).await;
+        }
+        let mut with = Append::default();
+        let items = if Feed::of(self.feed).lists_orders_of_shipments(self.recorder.client.role()) {
+            self.shipments(items, &mut with).await?
+        } else {
+            items
+        };
+        let items: Vec<Item> = items.into_iter().map(|json| self.join(json, reading)).collect();
+        let recorded = self.recorder.record(self.feed, &items, reading.telling, with).await?;
+        reading.read.events += recorded.events;
+        Ok(())
+    }
+
+    async fn take_changes(&self, items: Vec<Box<RawValue>>, reading: &mut Reading) -> Result<(), Error> {
+        let mut odd = Vec::new();
+        for json in items {
+            match normalizer::read_return_change(&json) {
+                Ok(change) => {
+                    let changes = reading.changes.entry(change.return_id.clone()).or_default();
+                    changes.push(change);
+                    changes.sort_by_key(|change| change.at);
+                }
+                Err(_) => odd.push(Item::from(json)),
+            }
+        }
+        // What is no change is no return either: it is parked, with the reason.
+        self.recorder.record(self.feed, &odd, reading.telling, Append::default()).await?;
+        Ok(())
+    }
+
+    fn join(&self, json: Box<RawValue>, reading: &Reading) -> Item {
+        if reading.changes.is_empty() {
+            return Item::from(json);
+        }
+        let id = normalizer::entity_id(self.feed, &json).unwrap_or_default();
+        let changes = reading.changes.get(&id).cloned().unwrap_or_default();
+        Item { json, changes }
+    }
+
+    /// A return that changed in the window and again after it is not among its items: what happened to it is
+    /// told from a look at it.
+    async fn tell_of_moved_returns(&self, reading: &mut Reading) -> Result<(), Error> {
+        if reading.changes.is_empty() {
+            return Ok(());
+        }
+        let ids = reading.changes.keys().cloned().collect();
+        let known: HashMap<String, Known> =
+            self.recorder.journal.known(self.recorder.account(), self.feed, ids).await?;
+        for (id, changes) in std::mem::take(&mut reading.changes) {
+            let is_told = |change: &ReturnChange| {
+                change.at < reading.telling.since
+                    || known.get(&id).is_some_and(|known| known.has_told(&id_part(change.at)))
+            };
+            if changes.iter().all(is_told) {
+                continue;
+            }
+            if let Some(json) =
+                entities::get(&self.recorder.client, "return.get", "returns", &id, self.priority).await?
+            {
+                let items = [Item { json, changes }];
+                let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
+                reading.read.events += recorded.events;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shipping notifications of orders that have changed since they were last asked for.
+    async fn shipments(&self, orders: Vec<Box<RawValue>>, with: &mut Append) -> Result<Vec<Box<RawValue>>, Error> {
+        let orders: Vec<(String, Known)> = orders.iter().filter_map(|order| normalizer::shipped_order(order)).collect();
+        let memory = |id: &str| format!("order:{id}");
+        let ids = orders.iter().map(|(id, _)| memory(id)).collect();
+        let account = self.recorder.account();
+        let known = self.recorder.journal.known(account, self.feed, ids).await?;
+        let mut shipments = Vec::new();
+        for (id, now) in orders {
+            let before = known.get(&memory(&id)).cloned();
+            if before.as_ref() == Some(&now) {
+                continue;
+            }
+            let client = &self.recorder.client;
+            shipments.extend(entities::shipments_of(client, &id, self.priority).await?);
+            let (account, id) = (account.clone(), memory(&id));
+            with.known.push(KnownEntity { account, feed: self.feed, id, before, known: now });
+        }
+        Ok(shipments)
+    }
+}

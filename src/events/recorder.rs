@@ -1,0 +1,163 @@
+//! From items to the journal: derives the events of what was read and appends them together with what is then
+//! known, in one transaction. Third step of an event's way, whoever did the reading.
+//!
+//! Several may read at the same time, in other processes too. What is known of an entity is written only if
+//! nobody has changed it meanwhile; otherwise the items are told anew from what is known then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::Utc;
+use serde_json::value::RawValue;
+
+use super::Error;
+use super::normalizer::{self, Item, Odd, Scope, Telling};
+use crate::domain::account::AccountName;
+use crate::domain::entity::Known;
+use crate::domain::feed::FeedName;
+use crate::domain::message::ContentMode;
+use crate::ffn::Client;
+use crate::ffn::shipping_methods::ShippingMethods;
+use crate::metrics::EventMetrics;
+use crate::store::{self, Append, Journal, KnownEntity, Parked};
+
+/// Tries to write what nobody else changes meanwhile. Others finish between two of them, so one is nearly
+/// always enough.
+const TRIES: u32 = 20;
+
+/// Records what was read of one account.
+#[derive(Clone)]
+pub struct Recorder {
+    /// The account's API.
+    pub client: Arc<Client>,
+    /// Its shipping methods, for carriers' names.
+    pub shipping_methods: Arc<ShippingMethods>,
+    /// Where events go.
+    pub journal: Arc<dyn Journal>,
+    /// The events exchange.
+    pub exchange: String,
+    /// How events are laid into messages.
+    pub mode: ContentMode,
+    /// Counted.
+    pub metrics: EventMetrics,
+}
+
+/// What came of items.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Events that entered the journal.
+    pub events: usize,
+    /// Items that could not be told.
+    pub parked: usize,
+}
+
+impl Recorder {
+    /// The account.
+    pub fn account(&self) -> &AccountName {
+        self.client.account()
+    }
+
+    /// Appends what items tell, and what else is to be written with it, in one transaction.
+    ///
+    /// # Errors
+    /// FFN, where it is asked for a carrier's name, or the store. Nothing was written then.
+    pub async fn record(
+        &self,
+        feed: FeedName,
+        items: &[Item],
+        telling: Telling,
+        with: Append,
+    ) -> Result<Recorded, Error> {
+        for _ in 0..TRIES {
+            let mut append = self.derive(feed, items, telling).await?;
+            let parked = append.parked.len();
+            append.extend(with.clone());
+            match self.journal.append(append).await {
+                Ok(events) => {
+                    if parked > 0 {
+                        let labels = [self.account().as_str(), feed.as_str()];
+                        self.metrics.items_parked.with_label_values(&labels).inc_by(parked as u64);
+                    }
+                    return Ok(Recorded { events, parked });
+                }
+                Err(store::Error::Outdated) => {
+                    tracing::debug!(account = %self.account(), %feed, "another reader was faster; telling anew");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(store::Error::Outdated.into())
+    }
+
+    /// What items tell, compared with what is known; nothing is written.
+    ///
+    /// # Errors
+    /// FFN, where it is asked for a carrier's name, or the store.
+    pub async fn derive(&self, feed: FeedName, items: &[Item], telling: Telling) -> Result<Append, Error> {
+        let mut append = Append::default();
+        let mut named: Vec<(String, &Item)> = Vec::with_capacity(items.len());
+        for item in items {
+            match normalizer::entity_id(feed, &item.json) {
+                Ok(id) => named.push((id, item)),
+                Err(odd) => append.parked.push(self.park(feed, &item.json, &odd)),
+            }
+        }
+        if feed == FeedName::Stocks {
+            // In the order of the ledger a hole is a hole.
+            named.sort_by_key(|(_, item)| normalizer::stock_version(&item.json));
+        }
+        let ids = named.iter().map(|(id, _)| id.clone()).collect();
+        let before = self.journal.known(self.account(), feed, ids).await?;
+        let carriers = self.carriers(feed, &named).await?;
+        let scope = self.scope(telling, &carriers);
+        let mut known: HashMap<String, Known> = before.clone();
+        for (id, item) in named {
+            match normalizer::normalize(&scope, feed, item, known.get(&id)) {
+                Ok(normalized) => {
+                    append.drafts.extend(normalized.drafts);
+                    known.insert(id, normalized.known);
+                }
+                Err(odd) => append.parked.push(self.park(feed, &item.json, &odd)),
+            }
+        }
+        append.drafts.sort_by_key(|draft| draft.event.time);
+        for (id, known) in known {
+            let before = before.get(&id).cloned();
+            if before.as_ref() != Some(&known) {
+                append.known.push(KnownEntity { account: self.account().clone(), feed, id, before, known });
+            }
+        }
+        Ok(append)
+    }
+
+    /// What the rules need beside an item.
+    pub fn scope<'a>(&'a self, telling: Telling, carriers: &'a HashMap<String, String>) -> Scope<'a> {
+        Scope {
+            account: self.account(),
+            role: self.client.role(),
+            recorded_time: Utc::now(),
+            exchange: &self.exchange,
+            mode: self.mode,
+            carriers,
+            telling,
+        }
+    }
+
+    fn park(&self, feed: FeedName, item: &RawValue, odd: &Odd) -> Parked {
+        tracing::error!(account = %self.account(), %feed, reason = %odd, "an item of the feed can't be told as an event; it is parked");
+        Parked { account: self.account().clone(), feed, item: item.get().to_owned(), reason: odd.to_string() }
+    }
+
+    async fn carriers(&self, feed: FeedName, items: &[(String, &Item)]) -> Result<HashMap<String, String>, Error> {
+        let mut carriers = HashMap::new();
+        for method in items.iter().flat_map(|(_, item)| normalizer::shipping_methods(feed, &item.json)) {
+            if !carriers.contains_key(&method)
+                && let Some(found) = self.shipping_methods.get(&method).await?
+                && let Some(name) = found.carrier_name.as_ref().or(found.name.as_ref())
+            {
+                carriers.insert(method, name.clone());
+            }
+        }
+        Ok(carriers)
+    }
+}
