@@ -19,6 +19,8 @@ pub struct Metrics {
     pub commands: CommandMetrics,
     /// The broker.
     pub broker: BrokerMetrics,
+    /// The store.
+    pub store: StoreMetrics,
     registry: Registry,
 }
 
@@ -78,6 +80,13 @@ pub struct BrokerMetrics {
     pub connected: IntGauge,
     /// Connections made after the first.
     pub reconnects: IntCounter,
+}
+
+/// The store.
+#[derive(Debug, Clone)]
+pub struct StoreMetrics {
+    /// Rows taken out because they were old enough: `{table}`.
+    pub pruned: IntCounterVec,
 }
 
 const DELAY_BUCKETS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
@@ -186,11 +195,14 @@ impl Metrics {
                 IntCounter::new("ffn_bridge_broker_reconnects_total", "Connections made after the first.")?,
             )?,
         };
+        let store = StoreMetrics {
+            pruned: counter(&registry, "pruned_rows_total", "Rows taken out because of their age.", &["table"])?,
+        };
         let build = int_gauge(&registry, "build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { ffn, events, commands, broker, registry })
+        Ok(Self { ffn, events, commands, broker, store, registry })
     }
 
     /// The metrics in Prometheus' text format.

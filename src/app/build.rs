@@ -16,7 +16,7 @@ use crate::ffn::operations::OPERATIONS;
 use crate::ffn::{Auth, Client};
 use crate::metrics::Metrics;
 use crate::schema::result::ErrorCode;
-use crate::store::{self, Keyring, Sealing, Sqlite};
+use crate::store::{self, Keyring, Sealing, Sqlite, Table};
 use crate::telemetry::Chain;
 
 /// Why the bridge could not start, or had to stop.
@@ -171,7 +171,10 @@ impl App {
 
     /// Known label sets start at 0, so that the first increase is one.
     pub(super) fn start_label_sets(&self) {
-        let Metrics { ffn, events, commands, .. } = &self.metrics;
+        let Metrics { ffn, events, commands, store, .. } = &self.metrics;
+        for table in Table::ALL {
+            store.pruned.with_label_values(&[table.as_str()]).inc_by(0);
+        }
         for account in &self.accounts {
             let name = account.client.account().as_str();
             for event_type in KNOWN_TYPES.iter().map(String::as_str) {

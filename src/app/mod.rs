@@ -7,6 +7,7 @@
 mod admin;
 mod build;
 mod lifecycle;
+mod pruner;
 mod run;
 mod scrape;
 mod status;

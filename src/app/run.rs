@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::lifecycle::{Signals, Stage, Watch};
+use super::pruner::Pruner;
 use super::{App, Error, admin};
 use crate::broker::{self, Link, Publisher, topology};
 use crate::commands::{Account, Intake, Reply, Worker};
@@ -43,6 +44,7 @@ impl App {
         self.spawn_keepers(&watch, &inputs);
         self.spawn_notices(&watch, &inputs);
         self.spawn_pollers(&watch, &inputs);
+        self.spawn_pruner(&watch, &inputs);
         // Compiling the schemas takes its time: meanwhile the broker is made ready.
         let validator = tokio::task::spawn_blocking(CommandValidator::new);
         let declared = tokio::select! {
@@ -172,6 +174,23 @@ impl App {
                 });
             }
         }
+    }
+
+    /// Who takes out of the store what is old.
+    fn spawn_pruner(&self, watch: &Watch, stage: &Stage) {
+        let pruner = Pruner {
+            store: self.store.clone(),
+            retention: self.config.store.retention,
+            metrics: self.metrics.store.clone(),
+        };
+        let stop = stage.token();
+        watch.spawn(stage, "the pruning of the store".to_owned(), move || {
+            let (pruner, stop) = (pruner.clone(), stop.clone());
+            async move {
+                pruner.run(stop).await;
+                Ok::<_, Error>(())
+            }
+        });
     }
 
     /// One intake for the commands of all accounts.

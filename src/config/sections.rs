@@ -21,6 +21,8 @@ pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
+/// Longer than anybody waits.
+const CENTURY: Duration = Duration::from_secs(100 * 31_557_600);
 
 /// Reply queues that a command may name unless the configuration says otherwise.
 const REPLY_TO_ALLOW: [&str; 5] = ["amq.rabbitmq.reply-to*", "amq.gen-*", "reply*", "*.reply", "*.replies"];
@@ -95,13 +97,34 @@ pub(super) fn store(section: &mut Section<'_>) -> Option<store::Config> {
     let database = section.or("url", "sqlite:ffn-bridge.db", database);
     let current = section.optional("encryption_key", sealing_key);
     let old = section.optional("old_encryption_keys", sealing_keys);
+    let retention = retention(section);
     if section.has("old_encryption_keys") && !section.has("encryption_key") {
         let why = "without encryption_key nothing is sealed: set it as well (`ffn-bridge keys generate` makes a key)";
         return section.refuse("old_encryption_keys", why);
     }
     let (current, old) = (current?, old?.unwrap_or_default());
+    let retention = retention?;
     let keyring = current.map(|current| Keyring::new(current, old)).unwrap_or_default();
-    Some(store::Config { database: database?, keyring })
+    Some(store::Config { database: database?, keyring, retention })
+}
+
+/// How long rows are kept. A feed may read again what it has read up to three days ago (the longest overlap
+/// and pause between two polls, and a window); the journal has to know that much, and what is known of
+/// entities has to last longer than their events.
+fn retention(section: &mut Section<'_>) -> Option<store::Retention> {
+    let journal = section.or("keep_journal", "30d", duration(3 * DAY..=CENTURY));
+    let entities = section.or("keep_entities", "400d", duration(30 * DAY..=CENTURY));
+    let commands = section.or("keep_commands", "30d", duration(DAY..=CENTURY));
+    let parked = section.or("keep_parked", "90d", duration(DAY..=CENTURY));
+    let (journal, entities) = (journal?, entities?);
+    if entities < journal {
+        let at = if section.has("keep_entities") { "keep_entities" } else { "keep_journal" };
+        return section.refuse(
+            at,
+            "what is known of entities has to last as long as the journal: let keep_entities be at least keep_journal",
+        );
+    }
+    Some(store::Retention { journal, entities, commands: commands?, parked: parked? })
 }
 
 fn database(value: &Value<'_>) -> Option<store::Database> {

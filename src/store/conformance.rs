@@ -36,6 +36,10 @@ macro_rules! conformance {
             the_backlog_counts_what_is_not_confirmed
             an_append_is_announced_after_it_can_be_read
             what_was_published_is_selected_in_order_and_in_pages
+            what_is_old_and_published_leaves_the_journal_a_step_at_a_time
+            entities_and_parked_items_leave_when_they_are_old
+            commands_leave_when_they_are_old_and_finished
+            a_command_that_is_put_back_and_not_on_record_is_in_doubt
             a_command_is_executed_once_and_then_answered_from_the_log
             an_attempt_without_an_outcome_is_in_doubt
             setbacks_count_and_doubt_as_they_should
@@ -287,6 +291,89 @@ pub(super) async fn what_was_published_is_selected_in_order_and_in_pages(store: 
     store.confirm(&mine, 6, vec![]).await.unwrap();
     let rows = store.published(everything.clone(), survey.ends, 0, 10).await.unwrap();
     assert_eq!(keys(&rows), ["1", "2", "4", "5"]);
+}
+
+/// A bound that everything written so far is before.
+fn soon() -> DateTime<Utc> {
+    Utc::now() + chrono::TimeDelta::seconds(1)
+}
+
+pub(super) async fn what_is_old_and_published_leaves_the_journal_a_step_at_a_time(store: &impl Store) {
+    let (mine, others) = (Lane::Events(acme()), Lane::Events(other()));
+    let aged = |lane: &Lane, id, second| {
+        let mut draft = draft(lane.clone(), id, true);
+        draft.event.recorded_time = at(second);
+        draft
+    };
+    let mut drafts: Vec<Draft> = (1..=5u8).map(|id| aged(&mine, id.into(), 100 + i64::from(id))).collect();
+    drafts.extend((6..=8).map(|id| aged(&others, id, 100)));
+    drafts.extend((9..=10).map(|id| aged(&Lane::Results, id, 100)));
+    store.append(Append { drafts, ..Append::default() }).await.unwrap();
+    let left = async |lane: &Lane| store.rows_after(lane, 0, 100).await.unwrap().len();
+    // Whatever its age, what the broker has not confirmed stays.
+    assert_eq!(store.prune(Table::Journal, soon(), 100).await.unwrap(), 0);
+    store.confirm(&mine, 4, vec![2]).await.unwrap();
+    store.confirm(&others, 7, vec![]).await.unwrap();
+    assert_eq!(store.prune(Table::Journal, at(100), 100).await.unwrap(), 0);
+    assert_eq!(store.prune(Table::Journal, at(103), 100).await.unwrap(), 2 + 2);
+    assert_eq!((left(&mine).await, left(&others).await, left(&Lane::Results).await), (3, 1, 2));
+    assert_eq!(store.prune(Table::Journal, at(104), 100).await.unwrap(), 1);
+    store.confirm(&Lane::Results, 10, vec![]).await.unwrap();
+    assert_eq!(store.prune(Table::Journal, soon(), 1).await.unwrap(), 1);
+    assert_eq!(store.prune(Table::Journal, soon(), 2).await.unwrap(), 2);
+    assert_eq!(store.prune(Table::Journal, soon(), 2).await.unwrap(), 0);
+    assert_eq!((left(&mine).await, left(&others).await, left(&Lane::Results).await), (1, 1, 0));
+    // Positions go on rising.
+    store.append(Append { drafts: vec![aged(&mine, 11, 100)], ..Append::default() }).await.unwrap();
+    assert_eq!(store.rows_after(&mine, 10, 10).await.unwrap().len(), 1);
+    assert_eq!(store.backlog().await.unwrap().iter().map(|backlog| backlog.rows).sum::<i64>(), 3);
+}
+
+pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &impl Store) {
+    let feed = FeedName::Outbounds;
+    let known = |id: &str| KnownEntity { account: acme(), feed, id: id.into(), known: Known::default() };
+    let parked = |item: &str| Parked { account: acme(), feed, item: item.into(), reason: "odd".into() };
+    let known = ["1", "2", "3"].map(known).to_vec();
+    let parked = ["1", "2", "3"].map(parked).to_vec();
+    store.append(Append { known, parked, ..Append::default() }).await.unwrap();
+    for table in [Table::Entities, Table::Parked] {
+        assert_eq!(store.prune(table, at(100), 10).await.unwrap(), 0);
+        assert_eq!(store.prune(table, soon(), 2).await.unwrap(), 2);
+        assert_eq!(store.prune(table, soon(), 2).await.unwrap(), 1);
+    }
+    let ids = vec!["1".to_owned(), "2".to_owned(), "3".to_owned()];
+    assert!(store.known(&acme(), feed, ids).await.unwrap().is_empty());
+}
+
+pub(super) async fn commands_leave_when_they_are_old_and_finished(store: &impl Store) {
+    for id in ["running", "waiting", "done", "failed", "aside"] {
+        execute_in_a_key_of_its_own(store, id).await;
+    }
+    let key = |id: &str| arrival(id, "d").key;
+    let failed = || Finished { error: Some(("rejected".into(), "no".into())), ..finished() };
+    store.wait(&key("waiting"), Setback::NoEffect, at(0)).await.unwrap();
+    store.finish(&key("done"), finished(), vec![]).await.unwrap();
+    store.finish(&key("failed"), failed(), vec![]).await.unwrap();
+    store.finish(&key("aside"), failed(), vec![]).await.unwrap();
+    store.set_aside(&key("aside")).await.unwrap();
+    assert_eq!(store.prune(Table::Commands, at(100), 10).await.unwrap(), 0);
+    assert_eq!(store.prune(Table::Commands, soon(), 1).await.unwrap(), 1);
+    assert_eq!(store.prune(Table::Commands, soon(), 10).await.unwrap(), 1);
+    // One that failed and has not reached the dead-letter queue yet is answered from the record.
+    assert!(matches!(store.begin(arrival("failed", "d")).await.unwrap(), Begin::Finished(_)));
+    assert_eq!(execute(store, "running").await, (2, true));
+    assert_eq!(execute(store, "waiting").await, (2, false));
+    assert_eq!(execute(store, "done").await, (1, false), "forgotten");
+}
+
+async fn execute_in_a_key_of_its_own(store: &impl Store, id: &str) {
+    let arrival = Arrival { ordering_key: id.to_owned(), ..arrival(id, "d") };
+    assert!(matches!(store.begin(arrival).await.unwrap(), Begin::Execute { .. }));
+}
+
+pub(super) async fn a_command_that_is_put_back_and_not_on_record_is_in_doubt(store: &impl Store) {
+    let put_back = Arrival { put_back: Some(at(100)), ..arrival("c1", "d") };
+    assert!(matches!(store.begin(put_back).await.unwrap(), Begin::Execute { attempt: 1, in_doubt: true, .. }));
 }
 
 fn arrival(id: &str, digest: &str) -> Arrival {

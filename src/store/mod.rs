@@ -8,6 +8,7 @@ mod archive;
 pub mod config;
 #[cfg(test)]
 mod conformance;
+mod retention;
 pub mod seal;
 mod sqlite;
 
@@ -19,7 +20,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use archive::{Archive, Ends, Selection, Survey};
-pub use config::{Config, Database};
+pub use config::{Config, Database, Retention};
+pub use retention::{Pruning, Table};
 pub use seal::Keyring;
 pub use sqlite::{Rotation, Sealing, Sqlite};
 
@@ -347,6 +349,6 @@ pub trait CommandLog: Send + Sync {
 }
 
 /// A store that holds everything.
-pub trait Store: Journal + Archive + CommandLog + TokenStore {}
+pub trait Store: Journal + Archive + CommandLog + Pruning + TokenStore {}
 
-impl<S: Journal + Archive + CommandLog + TokenStore> Store for S {}
+impl<S: Journal + Archive + CommandLog + Pruning + TokenStore> Store for S {}

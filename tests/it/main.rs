@@ -19,6 +19,7 @@ mod login;
 mod login_browser;
 mod needs;
 mod replay;
+mod retention;
 mod shutdown;
 mod smoke;
 mod support;

@@ -110,6 +110,9 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(broker.reply_to_allow.len(), 5);
     assert_eq!(broker.retry_steps, [10, 60, 600].map(Duration::from_secs));
     assert_eq!(config.store.database, store::Database::Sqlite { path: "ffn-bridge.db".into() });
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let kept = store::Retention { journal: days(30), entities: days(400), commands: days(30), parked: days(90) };
+    assert_eq!(config.store.retention, kept);
     assert!(config.store.keyring.current().is_none());
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:9464");
     assert!(config.http.admin_token.is_none());

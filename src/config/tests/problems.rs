@@ -211,3 +211,22 @@ fn names_are_given_once() {
         "13:8: accounts[1].name: accounts[0] has this name already: give each account its own",
     );
 }
+
+#[test]
+fn what_is_kept_is_kept_long_enough() {
+    one(
+        &with("store", "keep_journal = \"2d\""),
+        "13:16: store.keep_journal: \"2d\" is out of bounds: write whole milliseconds from \"3days\" to \"100years\"",
+    );
+    one(
+        &with("store", "keep_commands = \"0s\""),
+        "13:17: store.keep_commands: \"0s\" makes no sense here: write at least \"1day\"",
+    );
+    one(
+        &with("store", "keep_entities = \"60d\"\nkeep_journal = \"90d\""),
+        "13:17: store.keep_entities: what is known of entities has to last as long as the journal: let keep_entities be at least keep_journal",
+    );
+    let config = parse(&with("store", "keep_journal = \"3d\"\nkeep_parked = \"1y\""), &[]).unwrap();
+    assert!(config.redacted().contains("keep_journal = \"3d\"  # test.toml:13"), "{}", config.redacted());
+    assert!(config.redacted().contains("keep_entities = \"400d\"  # default"), "{}", config.redacted());
+}

@@ -118,7 +118,7 @@ struct Row {
 fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
     let now = Utc::now().timestamp_millis();
     let account = arrival.key.account.as_str();
-    connection
+    let entered = connection
         .prepare_cached(
             "INSERT INTO commands (account, id, routing_key, digest, ordering_key, state, arrived_at)
              VALUES (?1, ?2, ?3, ?4, ?5, 'waiting', ?6) ON CONFLICT DO NOTHING",
@@ -158,6 +158,8 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
             .prepare_cached("UPDATE commands SET result = NULL, finished_at = NULL, set_aside = 0 WHERE arrival = ?1")?
             .execute([row.arrival])?;
     }
+    // One that is put back and not on record any more was tried once, long ago: look first, too.
+    row.in_doubt |= entered > 0 && arrival.put_back.is_some();
     // Still `running` means that a process died, or lost its connection, between the call and its outcome.
     let in_doubt = row.in_doubt || row.state == "running";
     let earlier_waits = connection

@@ -8,6 +8,7 @@ mod commands;
 mod holder;
 mod journal;
 mod private;
+mod retention;
 mod sealing;
 mod thread;
 mod tokens;

@@ -42,6 +42,7 @@ CREATE TABLE entities (
     seen_at INTEGER NOT NULL,
     PRIMARY KEY (account, feed, id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX entities_age ON entities (seen_at);
 
 -- Items of feeds that can't be told as events, as they came; an item is kept once.
 CREATE TABLE parked (
@@ -53,6 +54,7 @@ CREATE TABLE parked (
     recorded_at INTEGER NOT NULL,
     UNIQUE (account, feed, item)
 ) STRICT;
+CREATE INDEX parked_age ON parked (recorded_at);
 
 -- The inbox of commands: one row a command id, written before the call.
 CREATE TABLE commands (
@@ -74,6 +76,7 @@ CREATE TABLE commands (
     UNIQUE (account, id)
 ) STRICT;
 CREATE INDEX commands_waiting ON commands (account, ordering_key) WHERE state = 'waiting';
+CREATE INDEX commands_age ON commands (finished_at) WHERE state = 'finished';
 
 -- The newest token pair of each account.
 CREATE TABLE logins (
