@@ -50,6 +50,8 @@ pub struct EventMetrics {
     pub delay: HistogramVec,
     /// Events that no queue was bound for; they are kept in the journal: `{account,type}`.
     pub unroutable: IntCounterVec,
+    /// Holes in stock ledgers that could not be mended: `{account}`.
+    pub stock_gaps: IntCounterVec,
     /// Items of feeds that could not be told; they are kept: `{account,feed}`.
     pub items_parked: IntCounterVec,
     /// Polls by outcome `changed`, `empty`, `failed`: `{account,feed,outcome}`.
@@ -145,6 +147,12 @@ impl Metrics {
                 "event_delay_seconds",
                 "Time from the change at FFN to the broker's confirm.",
                 &DELAY_BUCKETS,
+                &["account"],
+            )?,
+            stock_gaps: counter(
+                &registry,
+                "stock_gaps_total",
+                "Holes in stock ledgers that could not be mended",
                 &["account"],
             )?,
             items_parked: counter(

@@ -181,7 +181,9 @@ impl App {
                 events.published.with_label_values(&[name, event_type]).inc_by(0);
                 events.unroutable.with_label_values(&[name, event_type]).inc_by(0);
             }
+            events.stock_gaps.with_label_values(&[name]).inc_by(0);
             for feed in &account.config.events.feeds {
+                events.items_parked.with_label_values(&[name, feed.as_str()]).inc_by(0);
                 for outcome in ["changed", "empty", "failed"] {
                     events.polls.with_label_values(&[name, feed.as_str(), outcome]).inc_by(0);
                 }

@@ -25,6 +25,7 @@
 
 pub mod config;
 mod error;
+mod ledger;
 pub mod normalizer;
 mod notices;
 mod poller;

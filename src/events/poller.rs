@@ -13,6 +13,7 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Start;
+use super::ledger;
 use super::normalizer::Telling;
 use super::reader::{Read, Reader};
 use super::{Config, Error, Progress};
@@ -158,7 +159,12 @@ impl Poller {
         let Some(window) = self.window(checkpoint.position, refusals) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
-        let Read { events, end } = self.reader.read(window, Telling::since(checkpoint.started_at)).await?;
+        let telling = Telling::since(checkpoint.started_at);
+        let Read { mut events, end } = self.reader.read(window, telling).await?;
+        if self.feed() == FeedName::Stocks {
+            let patience = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
+            events += ledger::mend(&self.reader.recorder, telling, patience, client.server_now()).await?;
+        }
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
         let moved = Checkpoint { position, ..checkpoint };
         let append = Append { checkpoint: Some((self.account().clone(), self.feed(), moved)), ..Append::default() };

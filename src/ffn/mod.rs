@@ -24,6 +24,7 @@ pub mod outbounds;
 pub mod refusal;
 pub mod request;
 pub mod shipping_methods;
+pub mod stocks;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod users;

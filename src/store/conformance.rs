@@ -331,7 +331,7 @@ pub(super) async fn what_is_old_and_published_leaves_the_journal_a_step_at_a_tim
 
 pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &impl Store) {
     let feed = FeedName::Outbounds;
-    let known = |id: &str| KnownEntity { account: acme(), feed, id: id.into(), known: Known::default() };
+    let known = |id: &str| KnownEntity { account: acme(), feed, id: id.into(), before: None, known: Known::default() };
     let parked = |item: &str| Parked { account: acme(), feed, item: item.into(), reason: "odd".into() };
     let known = ["1", "2", "3"].map(known).to_vec();
     let parked = ["1", "2", "3"].map(parked).to_vec();

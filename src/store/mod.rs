@@ -220,6 +220,9 @@ pub trait Journal: Send + Sync {
         ids: Vec<String>,
     ) -> Pending<'a, HashMap<String, Known>>;
 
+    /// The stock ledgers of an account that have a hole, with what is known of them.
+    fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>>;
+
     /// Writes messages, memories and checkpoint in one transaction. A unique draft that the journal
     /// holds already is left out. Gives the number of messages that entered. Nothing is written if somebody
     /// else has changed a memory since it was read ([`Error::Outdated`]).

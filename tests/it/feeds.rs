@@ -150,6 +150,50 @@ async fn after_the_database_is_lost_the_same_ids_come_again() {
     assert!(lost.is_empty() && new.is_empty(), "lost {lost:?}, new {new:?}");
 }
 
+#[tokio::test]
+async fn a_stock_version_that_the_feed_drops_is_found_in_the_list_and_one_that_is_nowhere_is_told() {
+    let world = Setup::new().account("feeds = [\"stocks\"]\noverlap = \"2s\"").start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    let change = async |count: u32| {
+        let made = json!({"merchantSku": "MUG-RED", "warehouseId": "WARE04MAIN-00001-0001", "count": count});
+        world.simulator.post("stock-changes", made).await;
+    };
+    let version_of = |message: &Message| message.data()["stockVersion"].as_i64();
+    let seen = |seen: &[Message], version: i64| seen.iter().any(|message| version_of(message) == Some(version));
+    change(1).await;
+    let first = version_of(&events.next().await).unwrap();
+    let ledger = "WARE04MAIN-00001-0001:ACME01A1B2D";
+    let hide = async |version: i64, how: serde_json::Value| {
+        world.simulator.post(&format!("stock-changes/{ledger}:{version}/hide"), how).await;
+    };
+    // Nobody looks while one is made and hidden.
+    let hold = async || {
+        world.simulator.fault(json!({"match": {"path": "/updates"}, "times": 0, "kind": {"status": 503}})).await;
+    };
+    let go_on = async || world.simulator.control("DELETE", "faults", None).await;
+    hold().await;
+    change(2).await;
+    hide(first + 1, json!({"always": true})).await;
+    go_on().await;
+    events.until(|all| seen(all, first + 1) && seen(all, first + 2)).await;
+    assert_eq!(world.bridge.count("ffn_bridge_stock_gaps_total{account=\"acme\"}").await, 0);
+
+    hold().await;
+    change(3).await;
+    hide(first + 3, json!({"always": true, "lists": true})).await;
+    hide(first + 4, json!({"always": true, "lists": true})).await;
+    go_on().await;
+    let gaps = |all: &[Message]| all.iter().filter(|message| message.event() == "gap").count();
+    events.until(|all| gaps(all) == 1).await;
+    let gap = events.seen.iter().find(|message| message.event() == "gap").unwrap().data();
+    assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&json!(first + 3), &json!(first + 4)));
+    // It goes on, and the gap is told no more.
+    change(1).await;
+    events.until(|all| seen(all, first + 6)).await;
+    assert_eq!(gaps(&events.seen), 1);
+    assert_eq!(world.bridge.count("ffn_bridge_stock_gaps_total{account=\"acme\"}").await, 1);
+}
+
 /// The number once every feed has been polled twice since it last changed.
 async fn until_quiet(world: &World, count: impl Fn(&World) -> i64) -> i64 {
     let mut last = count(world);

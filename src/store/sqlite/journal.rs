@@ -55,6 +55,23 @@ impl Journal for Sqlite {
         }))
     }
 
+    fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>> {
+        let account = account.to_string();
+        Box::pin(self.handle.call(Access::Read, "look for holes", move |connection| {
+            let mut select = connection.prepare_cached(
+                // Only a ledger with a hole has read ahead of it.
+                r#"SELECT id, known FROM entities WHERE account = ?1 AND feed = ?2 AND known LIKE '%"ahead":%'"#,
+            )?;
+            let mut rows = select.query((account, FeedName::Stocks.as_str()))?;
+            let mut holes = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (id, known): (String, String) = (row.get(0)?, row.get(1)?);
+                holes.push((id, serde_json::from_str(&known).map_err(corrupt("an entity"))?));
+            }
+            Ok(holes)
+        }))
+    }
+
     fn append(&self, append: Append) -> Pending<'_, usize> {
         Box::pin(async move {
             let announce = !append.drafts.is_empty();
