@@ -11,6 +11,7 @@ use crate::list::{self, Limits, Stocks};
 use crate::oauth::{TokenCall, field};
 use crate::refreshes::Receipt;
 use crate::schema;
+use crate::switches::ReasonsShape;
 use crate::things::{KINDS, Kind};
 use crate::world::World;
 use crate::writes;
@@ -272,7 +273,11 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
                 .iter()
                 .map(|(code, text)| obj([("code", (*code).into()), ("name", (*text).into())]))
                 .collect();
-            Ok(Answer::json(200, Json::Arr(rows).to_string()))
+            let body = match world.flags.switches.cancel_reasons_shape {
+                ReasonsShape::Array => Json::Arr(rows),
+                ReasonsShape::Items => obj([("items", rows.into())]),
+            };
+            Ok(Answer::json(200, body.to_string()))
         }
         R::List(Kind::Outbounds) if call.method == Method::POST => {
             let (oversale, complete) = (flag(&query, "oversale")?, flag(&query, "autoCompleteBillOfMaterials")?);

@@ -14,7 +14,7 @@ use crate::drive;
 use crate::faults::Plan;
 use crate::json::Members;
 use crate::oauth::{Grant, field};
-use crate::record::{Actor, Hidden, Overlay};
+use crate::record::{Actor, Hidden, Instead, Overlay};
 use crate::reset::reset;
 use crate::script;
 use crate::switches::Switches;
@@ -182,7 +182,7 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
         }
         ("GET", ["outbounds"]) => Ok(outbounds(world, query)),
         ("POST", ["outbounds", "bulk"]) => bulk(world, read(body)?),
-        ("POST", [name, id, action @ ("raw" | "hide" | "touch")]) if Kind::named(name).is_some() => {
+        ("POST", [name, id, action @ ("raw" | "instead" | "hide" | "touch")]) if Kind::named(name).is_some() => {
             let Some(kind) = Kind::named(name) else { return Ok(Value::Null) };
             let n = world.named(kind, id).ok_or_else(|| (404, format!("no {name} {id}")))?;
             match *action {
@@ -193,11 +193,19 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
                     }
                     world.overlaid = true;
                 }
+                "instead" => {
+                    let text = std::str::from_utf8(body).map_err(bad)?.to_owned();
+                    let feeds = field(query, "feeds") == Some("true");
+                    if let Some(record) = world.shelf_mut(kind).record_mut(n) {
+                        record.instead = (!text.is_empty()).then(|| Box::new(Instead { text, feeds }));
+                    }
+                }
                 "hide" => {
                     let hide: Hide = read(body)?;
                     let hidden = hide.hidden(world.clock.now()).map_err(bad)?;
                     if let Some(record) = world.shelf_mut(kind).record_mut(n) {
                         record.hidden = hidden;
+                        record.unlisted = hide.lists;
                     }
                 }
                 _ => (),
@@ -301,10 +309,16 @@ struct Hide {
     seconds: Option<f64>,
     #[serde(default)]
     always: bool,
+    /// From lists too.
+    #[serde(default)]
+    lists: bool,
 }
 
 impl Hide {
     fn hidden(&self, now: i64) -> Result<Option<Hidden>, String> {
+        if self.lists && !self.always {
+            return Err("lists goes with always only".to_owned());
+        }
         match (self.reads, self.seconds, self.always) {
             (None, None, false) => Ok(None),
             (Some(reads), None, false) => Ok(Some(Hidden::Reads(reads))),

@@ -42,6 +42,11 @@ fn read(world: &World, query: &[(String, String)]) -> Outcome<Ask> {
             _ => return Err(Fail::model("page", "a number from 1 is needed")),
         },
     };
+    if let Some(name) = ["fromDate", "toDate"].into_iter().find(|name| get(query, name).is_none())
+        && world.flags.switches.require_dates
+    {
+        return Err(Fail::model(name, "a date-time is required"));
+    }
     let now = world.clock.now();
     let now_ns = now.saturating_mul(1_000_000);
     let to = time("toDate")?.unwrap_or(now_ns);
@@ -53,6 +58,10 @@ fn read(world: &World, query: &[(String, String)]) -> Outcome<Ask> {
         return Err(Fail::model("fromDate", "fromDate lies after toDate"));
     }
     let switches = &world.flags.switches;
+    let longest = switches.largest_window_s.map(|seconds| i64::from(seconds).saturating_mul(1_000_000_000));
+    if longest.is_some_and(|longest| to.saturating_sub(from) > longest) {
+        return Err(Fail::model("fromDate", "the window is too long"));
+    }
     Ok(Ask {
         window: Window { from, to, inclusive: switches.inclusive_bounds, after_from: switches.exclusive_from },
         page,
@@ -71,15 +80,18 @@ pub(crate) fn chunk_url(world: &World, path: &str, query: &str) -> String {
     format!("{}{path}?{query}", world.flags.next_chunk_host.trim_end_matches('/'))
 }
 
-/// The part of the window that is already visible.
+/// The part of the window that is already visible, and still there.
 fn visible(world: &World, window: &Window) -> std::ops::Range<i64> {
     let Some(range) = window.range() else { return 0..0 };
-    let lag = i64::from(world.flags.switches.commit_lag_ms);
-    if lag == 0 {
-        return range;
+    let (switches, now) = (&world.flags.switches, world.clock.now());
+    let (mut start, mut end) = (range.start, range.end);
+    if switches.commit_lag_ms > 0 {
+        end = end.min(now.saturating_sub(i64::from(switches.commit_lag_ms)).saturating_add(1));
     }
-    let end = range.end.min(world.clock.now().saturating_sub(lag).saturating_add(1));
-    if range.start < end { range.start..end } else { 0..0 }
+    if let Some(seconds) = switches.retention_s {
+        start = start.max(now.saturating_sub(i64::from(seconds).saturating_mul(1_000)));
+    }
+    if start < end { start..end } else { 0..0 }
 }
 
 /// The feed of a kind. `tail` is its path below the role; `of` limits it to objects with that number.
@@ -303,5 +315,27 @@ mod tests {
         assert_eq!(in_order(&page), ["N0", "N2"]);
         assert!(page["moreDataAvailable"] == true && page.get("nextChunkUrl").is_none());
         assert_eq!(in_order(&ask(&mut w, "page=2").unwrap()), ["N3"]);
+    }
+
+    #[test]
+    fn windows_that_are_refused_and_changes_that_are_gone() {
+        let mut w = world(|f| f.switches.largest_window_s = Some(7_200));
+        w.make("A".to_owned(), "Pending");
+        w.clock.advance(7_200_000);
+        w.make("B".to_owned(), "Pending");
+        w.clock.advance(1_000);
+        assert_eq!(numbers(&ask(&mut w, SPAN).unwrap()), ["A"]);
+        assert_eq!(ask(&mut w, &SPAN.replace("07:00:00Z", "06:59:59Z")).unwrap_err(), 400);
+        assert_eq!(ask(&mut w, "").unwrap_err(), 400, "a day is too long");
+        w.flags.switches.largest_window_s = None;
+        assert_eq!(numbers(&ask(&mut w, "").unwrap()), ["A", "B"]);
+        w.flags.switches.retention_s = Some(3_600);
+        assert_eq!(numbers(&ask(&mut w, "").unwrap()), ["B"]);
+        assert!(numbers(&ask(&mut w, SPAN).unwrap()).is_empty());
+        w.flags.switches.require_dates = true;
+        for missing in ["", "fromDate=2026-01-05T07:00:00Z", "toDate=2026-01-05T09:00:00Z"] {
+            assert_eq!(ask(&mut w, missing).unwrap_err(), 400, "{missing}");
+        }
+        assert!(ask(&mut w, SPAN).is_ok());
     }
 }

@@ -472,3 +472,130 @@ async fn transitions_of_every_kind_in_the_order_of_time() {
         assert_eq!(site.server.send(site.server.http.get(url)).await.unwrap().status, 400);
     }
 }
+
+#[tokio::test]
+async fn stock_changes_by_every_field_of_the_document() {
+    let site = Site::start(&[]).await;
+    fill(&site).await;
+    site.post("outbounds/bulk", json!({"count": 1, "prefix": "S-"})).await;
+    let told = json!({"merchantSku": "MUG-RED", "changeType": "Teleported", "quantity": "1.5", "quantityBlocked": "2",
+        "quantityReserved": "3", "quantityAnnounced": "4", "fulfillerStockChangeId": "F-1",
+        "fulfillerTimestamp": "2026-01-01T00:00:00Z"});
+    site.post("stock-changes", told).await;
+    let main = "WARE04MAIN-00001-0001";
+    let shipped = site.server.get("notifications").await["notifications"][0].clone();
+    let inbound = site.server.get("inbounds").await["inbounds"][0]["inboundId"].as_str().unwrap().to_owned();
+    let outbound = shipped["outboundId"].as_str().unwrap();
+    let shipped = shipped["outboundShippingNotificationId"].as_str().unwrap();
+    let red = "stockChangeId/jfsku eq 'ACME01A1B2D'";
+    for (filter, merchant, fulfiller, in_one) in [
+        ("fulfillerStockChangeId eq 'F-1'".to_owned(), 1, Some(1), Some(1)),
+        ("fulfillerTimestamp lt 2026-01-02T00:00:00Z".to_owned(), 1, Some(1), Some(1)),
+        (format!("{red} and stockLevel gt 1000000"), 1, Some(1), Some(1)),
+        ("stockLevelReserved ge 3".to_owned(), 1, Some(1), Some(1)),
+        ("stockLevelBlocked eq 2".to_owned(), 1, Some(1), Some(1)),
+        (format!("{red} and quantity gt 0 and stockLevelAnnounced ge 4"), 1, Some(1), Some(1)),
+        ("quantity eq 1.5".to_owned(), 1, Some(1), Some(1)),
+        ("quantityReserved eq 3".to_owned(), 1, Some(1), Some(1)),
+        ("quantityBlocked eq 2".to_owned(), 1, Some(1), Some(1)),
+        ("quantityAnnounced eq 4".to_owned(), 1, Some(1), Some(1)),
+        ("changeType eq 'Teleported'".to_owned(), 1, Some(1), Some(1)),
+        (red.to_owned(), 3, Some(3), Some(2)),
+        (format!("{red} and stockChangeId/warehouseId eq '{main}'"), 2, Some(2), Some(2)),
+        (format!("{red} and stockChangeId/warehouseId ne '{main}'"), 1, Some(1), Some(0)),
+        (format!("stockChangeId/warehouseId eq '{main}' and changeType eq 'Teleported'"), 1, Some(1), Some(1)),
+        (format!("{red} and current eq true"), 2, Some(2), None),
+        (format!("inboundItem/inboundId eq '{inbound}'"), 1, Some(1), Some(1)),
+        ("inboundItem/merchantInboundNumber eq 'I-1'".to_owned(), 1, None, None),
+        (format!("outboundItem/outboundId eq '{outbound}'"), 2, Some(2), Some(2)),
+        ("outboundItem/merchantOutboundNumber eq 'S-000001'".to_owned(), 1, None, None),
+        (
+            format!("outboundShippingNotificationItem/outboundShippingNotificationId eq '{shipped}'"),
+            1,
+            Some(1),
+            Some(1),
+        ),
+    ] {
+        for (path, wanted) in [
+            ("merchant/stocks/changes".to_owned(), Some(merchant)),
+            ("fulfiller/stocks/changes".to_owned(), fulfiller),
+            (format!("fulfiller/stocks/changes/{main}"), in_one),
+        ] {
+            let got = site.api(&format!("{path}?$filter={filter}")).await;
+            let count = (got.status == 200).then(|| got.json()["count"].as_i64().unwrap());
+            assert_eq!(count, wanted, "{path} {filter} {:?}", got.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stock_change_that_nothing_shows() {
+    let site = Site::start(&[]).await;
+    site.post("stock-changes", json!({"merchantSku": "MUG-RED", "count": 3})).await;
+    let place = "stock-changes/WARE04MAIN-00001-0001:ACME01A1B2D:3/hide";
+    let lists =
+        ["merchant/stocks/changes", "fulfiller/stocks/changes", "fulfiller/stocks/changes/WARE04MAIN-00001-0001"];
+    for (hide, listed) in [
+        (json!({"always": true}), 4),
+        (json!({"always": true, "lists": true}), 3),
+        (json!({"always": true}), 4),
+        (json!({"always": true, "lists": true}), 3),
+    ] {
+        site.post(place, hide).await;
+        assert_eq!(site.feed("merchant/stocks/updates").await.len(), 2);
+        for path in lists {
+            let in_main = "stockChangeId/warehouseId eq 'WARE04MAIN-00001-0001'";
+            let list = site.ok(&format!("{path}?$filter={in_main} and stockChangeId/jfsku eq 'ACME01A1B2D'")).await;
+            assert_eq!((&list["count"], &list["_page"]["total"]), (&json!(listed), &json!(listed)), "{path}");
+        }
+    }
+    site.post(place, json!({})).await;
+    assert_eq!(site.feed("merchant/stocks/updates").await.len(), 3);
+    let url = format!("{}/_simulator/{place}", site.server.base);
+    let wrong = site.server.http.post(url).body(r#"{"reads":1,"lists":true}"#);
+    assert_eq!(site.server.send(wrong).await.unwrap().status, 400);
+}
+
+#[tokio::test]
+async fn one_bad_item_and_one_huge_one() {
+    let site = Site::start(&["--ordered-chunks"]).await;
+    site.post("outbounds/bulk", json!({"count": 3, "prefix": "O-"})).await;
+    let instead = async |text: &'static str, query: &str| {
+        let url = format!("{}/_simulator/outbounds/O-000002/instead{query}", site.server.base);
+        assert_eq!(site.server.send(site.server.http.post(url).body(text)).await.unwrap().status, 200);
+    };
+    for (text, item) in [("null", json!(null)), ("\"odd\"", json!("odd")), ("{}", json!({})), ("[1.50]", json!([1.50]))]
+    {
+        instead(text, "?feeds=true").await;
+        let rows = site.feed("merchant/outbounds/updates").await;
+        assert_eq!((rows.len(), &rows[1]), (3, &item));
+        assert_eq!(site.ok("merchant/outbounds/O-000002").await["merchantOutboundNumber"], "O-000002");
+        instead(text, "").await;
+        assert_eq!(site.ok("merchant/outbounds/O-000002").await, item);
+        let list = site.ok("merchant/outbounds?$orderBy=merchantOutboundNumber&$filter=status eq 'Pending'").await;
+        assert_eq!((&list["count"], &list["items"][1]), (&json!(3), &item));
+    }
+    instead("{\"a\":", "").await;
+    let broken = site.api("merchant/outbounds/O-000002").await;
+    assert_eq!(broken.body.as_deref(), Some("{\"a\":"), "also what is no JSON");
+    instead("", "").await;
+    assert_eq!(site.feed("merchant/outbounds/updates").await[1]["merchantOutboundNumber"], "O-000002");
+
+    let huge = "x".repeat(5 * 1024 * 1024);
+    site.post("outbounds/O-000003/raw?touch=true", json!({"internalNote": huge, "status": "Unheard", "brandNew": [1]}))
+        .await;
+    site.post("inbounds", json!({"merchantInboundNumber": "I-1"})).await;
+    site.post("inbounds/I-1/change", json!({"note": huge})).await;
+    let rows = site.feed("merchant/outbounds/updates").await;
+    assert_eq!((&rows[2]["status"], &rows[2]["brandNew"]), (&json!("Unheard"), &json!([1])));
+    assert_eq!(rows[2]["internalNote"].as_str().unwrap().len(), huge.len());
+    assert_eq!(site.feed("fulfiller/inbounds/updates").await[0]["note"].as_str().unwrap().len(), huge.len());
+}
+
+#[tokio::test]
+async fn shapes_of_cancel_reasons() {
+    let site = Site::start(&[]).await;
+    assert_eq!(site.ok("cancelreasons").await[0]["code"], "None");
+    site.post("settings", json!({"cancel_reasons_shape": "items"})).await;
+    assert_eq!(site.ok("cancelreasons").await["items"][0]["code"], "None");
+}

@@ -110,6 +110,14 @@ pub(crate) fn all_own(changes: &[Change], window: &Window, role: Role, applicati
 /// Members that are served by literal text; `None` leaves a member out.
 pub(crate) type Overlay = Vec<(String, Option<String>)>;
 
+/// A literal text that is served in the place of a whole object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Instead {
+    pub(crate) text: String,
+    /// Only in feeds; elsewhere the object is served.
+    pub(crate) feeds: bool,
+}
+
 /// For how long a feed does not show an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hidden {
@@ -127,6 +135,7 @@ pub(crate) struct Record {
     /// Every status that was reached, and when.
     pub(crate) history: Vec<(String, i64)>,
     pub(crate) overlay: Overlay,
+    pub(crate) instead: Option<Box<Instead>>,
     pub(crate) hidden: Option<Hidden>,
     /// Lists do not show it either.
     pub(crate) unlisted: bool,
@@ -140,6 +149,7 @@ impl Record {
             changes: vec![Change { at, state: "New", by }],
             history: status.map(|status| (status.to_owned(), at)).into_iter().collect(),
             overlay: Vec::new(),
+            instead: None,
             hidden: None,
             unlisted: false,
             deleted: false,

@@ -88,6 +88,17 @@ pub(crate) enum ListShape {
     Named,
 }
 
+/// What `cancelreasons` answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReasonsShape {
+    /// The bare array
+    Array,
+    /// A page with `items`
+    Items,
+}
+
 /// What `_page.total` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[value(rename_all = "snake_case")]
@@ -178,6 +189,18 @@ pub(crate) struct Switches {
     /// users/current does not tell the roles
     #[arg(long)]
     pub(crate) leave_out_roles: bool,
+    /// What cancelreasons answers with
+    #[arg(long, value_enum, default_value = "array")]
+    pub(crate) cancel_reasons_shape: ReasonsShape,
+    /// A feed needs fromDate and toDate, otherwise 400
+    #[arg(long)]
+    pub(crate) require_dates: bool,
+    /// The longest window of a feed in seconds, a longer one is a 400; default: none
+    #[arg(long)]
+    pub(crate) largest_window_s: Option<u32>,
+    /// Feeds do not have changes that are older than so many seconds; default: all
+    #[arg(long)]
+    pub(crate) retention_s: Option<u32>,
     /// Objects per chunk of a change feed
     #[arg(long, default_value = "50", value_parser = chunk)]
     #[serde(deserialize_with = "read_chunk")]
@@ -319,7 +342,8 @@ mod tests {
                     --ordered-chunks --commit-lag-ms 7 --tombstones bare --leave-out-next-chunk-url \
                     --clock-skew-s -90 --date-header absent --date-skew-s -5 --seven-decimals --keep-nulls \
                     --error-metadata-spelling errorMetadata --list-shape array --top-cap 9 --leave-out-page \
-                    --leave-out-links --shifting-lists --page-total pages";
+                    --leave-out-links --shifting-lists --page-total pages \
+                    --cancel-reasons-shape items --require-dates --largest-window-s 11 --retention-s 12";
         let told = Flags::try_parse_from(line.split_whitespace()).unwrap().switches;
         let members = r#"{"access_token_ttl":5,"refresh_token_ttl":6,"refresh_reuse_answer":"invalid_grant",
             "refresh_reuse_ends_chain":true,"refresh_ends_access":true,"access_token_form":"opaque",
@@ -332,7 +356,8 @@ mod tests {
             "leave_out_next_chunk_url":true,"clock_skew_s":-90,"date_header":"absent","date_skew_s":-5,
             "seven_decimals":true,"keep_nulls":true,"error_metadata_spelling":"errorMetadata",
             "list_shape":"array","top_cap":9,"leave_out_page":true,"leave_out_links":true,
-            "shifting_lists":true,"page_total":"pages"}"#;
+            "shifting_lists":true,"page_total":"pages","cancel_reasons_shape":"items","require_dates":true,
+            "largest_window_s":11,"retention_s":12}"#;
         assert_eq!(Flags::for_test().switches.with(members.as_bytes()), Ok(told.clone()));
         for name in told.json().as_object().unwrap().keys() {
             assert!(line.contains(&format!("--{}", name.replace('_', "-"))), "{name}");

@@ -625,7 +625,7 @@ impl World {
         }
     }
 
-    /// The members of these names, as `show` has them, and perhaps others.
+    /// The members of these names, as the object has them, and perhaps others.
     pub(crate) fn glance(&self, kind: Kind, n: usize, role: Role, names: &[&str]) -> Json {
         let outbound = || {
             let o = self.outbounds.get(n).filter(|o| o.record.overlay.is_empty() && !o.record.deleted)?;
@@ -637,11 +637,21 @@ impl World {
             values.collect::<Option<Vec<_>>>().map(Json::Obj)
         };
         let part = if kind == Kind::Outbounds { outbound() } else { thing() };
-        part.unwrap_or_else(|| self.show(kind, n, role, None))
+        part.unwrap_or_else(|| self.row(kind, n, role, None))
     }
 
-    /// Any object as one side sees it; inside a feed with the changes of the window.
+    /// Any object as it is served to one side; inside a feed with the changes of the window.
     pub(crate) fn show(&self, kind: Kind, n: usize, role: Role, window: Option<&Window>) -> Json {
+        let instead = self.shelf(kind).record(n).and_then(|record| record.instead.as_ref());
+        match instead.filter(|instead| !instead.feeds || window.is_some()) {
+            // The text of a number is written unchanged, so it can carry any literal.
+            Some(instead) => Json::Num(instead.text.clone()),
+            None => self.row(kind, n, role, window),
+        }
+    }
+
+    /// The same without what is served instead of a whole object.
+    fn row(&self, kind: Kind, n: usize, role: Role, window: Option<&Window>) -> Json {
         let Some(record) = self.shelf(kind).record(n) else { return Json::Null };
         let partner = self.partner(role);
         let partner_name = match role {
