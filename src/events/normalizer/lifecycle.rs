@@ -76,6 +76,7 @@ pub(super) fn normalize(
     let newest_edit = transitions.iter().rposition(|transition| matches!(transition.kind, Kind::Edit(_)));
     let tells_step = transitions.iter().any(|transition| matches!(transition.kind, Kind::Step { .. }));
     let mut drafts = Vec::with_capacity(transitions.len());
+    let mut has_moved = false;
     for (at, transition) in transitions.iter().enumerate() {
         let differing = || match known {
             // An older one, or one of something that was not known before, can't tell what changed.
@@ -89,10 +90,14 @@ pub(super) fn normalize(
             inferred: transition.inferred || is_stale || scope.telling.origin == Origin::Sweep,
             changed: None,
         };
+        // The first step after what was known began where that was.
+        let last = known.filter(|known| !is_stale && known.changed_at.is_none_or(|last| last < transition.at));
         let event = match &transition.kind {
             Kind::Created => entity.resource.created.to_owned(),
             Kind::Step { status, previous } => {
-                (detail.status, detail.previous) = (Some(status.as_str()), previous.as_deref());
+                let last = last.filter(|_| !std::mem::replace(&mut has_moved, true));
+                let last = last.and_then(|known| known.status.as_deref()).filter(|last| last != status);
+                (detail.status, detail.previous) = (Some(status.as_str()), last.or(previous.as_deref()));
                 entity.resource.event_of(status)
             }
             Kind::Edit(changed) => {
