@@ -52,6 +52,8 @@ pub struct EventMetrics {
     pub unroutable: IntCounterVec,
     /// Items of feeds that could not be told; they are kept: `{account,feed}`.
     pub items_parked: IntCounterVec,
+    /// Items that are parked; computed at scrape: `{account,feed}`.
+    pub parked: IntGaugeVec,
     /// Polls by outcome `changed`, `empty`, `failed`: `{account,feed,outcome}`.
     pub polls: IntCounterVec,
     /// Seconds between the server's clock and the end of what has been read; computed at scrape: `{account,feed}`.
@@ -146,6 +148,12 @@ impl Metrics {
                 "Time from the change at FFN to the broker's confirm.",
                 &DELAY_BUCKETS,
                 &["account"],
+            )?,
+            parked: int_gauge(
+                &registry,
+                "parked_items",
+                "Items that could not be told as events.",
+                &["account", "feed"],
             )?,
             items_parked: counter(
                 &registry,

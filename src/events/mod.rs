@@ -27,6 +27,7 @@ pub mod config;
 mod error;
 pub mod normalizer;
 mod notices;
+pub mod parked;
 mod poller;
 mod progress;
 mod reader;
