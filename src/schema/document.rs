@@ -8,14 +8,17 @@ use serde_json::{Map, Value, json};
 
 use super::command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
 use super::envelope::Envelope;
-use super::event::{LoginRequiredData, ShipmentData};
+use super::event::{LoginRequiredData, ShipmentData, StockChangeData, StockGapData};
 use super::result::{FAILED_TYPE, ResultFailed, ResultSucceeded, SUCCEEDED_TYPE};
 use super::snapshot;
 use super::{examples, tidy};
 use crate::domain::resource::{self, Resource};
 
-/// Name of the schema for events about statuses that the bridge has no name for.
-pub const UNKNOWN_STATUS_TYPE: &str = "ffn.outbound.status.v1";
+/// Name of the schema for events about statuses of that kind of entity that the bridge has no name for; `None`
+/// if it has no statuses.
+pub fn unknown_status_type(resource: &Resource) -> Option<String> {
+    resource.statuses.as_ref().map(|_| format!("ffn.{}.status.v1", resource.name))
+}
 
 /// What a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +92,7 @@ pub fn catalog() -> Vec<Document> {
 fn events_of(resource: &'static Resource) -> Vec<Document> {
     match resource.name {
         "shipment" => shipment_events(),
-        "stock" => Vec::new(),
+        "stock" => stock_events(),
         _ => entity_events(resource),
     }
 }
@@ -209,6 +212,61 @@ fn snapshot_of(resource: &Resource, generator: &mut SchemaGenerator) -> Schema {
 fn capitalized(phrase: &str) -> String {
     let mut characters = phrase.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+fn stock_events() -> Vec<Document> {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let mut data = object_of::<StockMembers>(&mut generator);
+    if let Some(properties) = data.get_mut("properties").and_then(Value::as_object_mut) {
+        let snapshot = properties.shift_remove("snapshot");
+        for name in StockChangeData::LEVELS {
+            let what = if name.starts_with("quantity") { "What the entry changed." } else { "Level after the entry." };
+            properties.insert(name.to_owned(), json!({ "type": "number", "description": what }));
+        }
+        for name in StockChangeData::CAUSES {
+            properties.insert(
+                name.to_owned(),
+                json!({ "type": "object", "description": "What caused it, as FFN names it." }),
+            );
+        }
+        properties.insert("snapshot".to_owned(), snapshot.unwrap_or_default());
+    }
+    vec![
+        envelope_around(Kind::Event, "ffn.stock.changed.v1", "A stock changed.", data, generator),
+        message::<StockGapData>(
+            Kind::Event,
+            "ffn.stock.gap.v1",
+            "Entries of the stock ledger are missing.",
+            &Shape::default(),
+        ),
+    ]
+}
+
+/// What an entry of the stock ledger says, beside levels and cause.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is only described; StockChangeData is written")]
+struct StockMembers {
+    /// FFN's id of the product.
+    jfsku: String,
+    /// The merchant's id of the product; left out only where FFN did not send it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    merchant_sku: String,
+    /// The warehouse.
+    warehouse_id: String,
+    /// Number of the entry, without gaps in a warehouse and product.
+    stock_version: i64,
+    /// Why, in FFN's words, for example `Reservation`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    change_type: String,
+    /// When it happened at FFN.
+    occurred_at: chrono::DateTime<chrono::Utc>,
+    /// True where the entry was found otherwise than by its feed; otherwise left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("const" = true))]
+    inferred: bool,
+    /// The entry as FFN sent it, digit for digit.
+    snapshot: Map<String, Value>,
 }
 
 fn shipment_events() -> Vec<Document> {

@@ -50,6 +50,10 @@ pub struct Envelope {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub causationid: Option<String>,
+    /// True where it was told from a first look at what was there, not when it happened; otherwise left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("const" = true))]
+    pub snapshot: bool,
 }
 
 /// `domain::account::Role` as it stands in messages.

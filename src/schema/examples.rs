@@ -1,10 +1,10 @@
 //! One example per document. Made up, in the real shape (contract appendix F).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::document::Kind;
 use super::result::SUCCEEDED_TYPE;
-use crate::domain::resource;
+use crate::domain::resource::Resource;
 
 /// The example of a document.
 pub(super) fn of(kind: Kind, name: &str) -> Value {
@@ -36,51 +36,104 @@ fn command(name: &str) -> Value {
 }
 
 fn event_data(name: &str) -> Value {
-    let word = name.strip_suffix(".v1").and_then(|name| name.rsplit('.').next()).unwrap_or_default();
-    match name {
-        _ if name.starts_with("ffn.shipment.") => shipment_data(word),
-        _ if name.starts_with("ffn.bridge.") => bridge_data(),
-        _ => outbound_data(word),
+    let mut words = name.split('.').skip(1);
+    let (kind, word) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match kind {
+        "shipment" => shipment_data(word),
+        "bridge" => bridge_data(),
+        "stock" => stock_data(word),
+        _ => Resource::all().find(|it| it.name == kind).map_or(Value::Null, |resource| entity_data(resource, word)),
     }
 }
 
-fn outbound_data(event: &str) -> Value {
-    let statuses = resource::OUTBOUND.statuses.iter().flat_map(|statuses| statuses.events);
-    let own = { statuses }.find(|(_, name)| *name == event).map(|(status, _)| *status);
-    let status = match event {
-        "status" => "FooBar",
-        _ => own.unwrap_or("Pending"),
-    };
-    let mut data = json!({ "outboundId": "ACME02K7Q2", "merchantOutboundNumber": "SO-1001", "status": status });
-    let previous = match event {
-        "pending" => Some("Preparation"),
-        "acknowledged" | "status" => Some("Pending"),
-        _ => own.map(|_| "Acknowledged"),
-    };
-    if let Some(members) = data.as_object_mut() {
-        if let Some(previous) = previous {
-            members.insert("previousStatus".to_owned(), previous.into());
-        }
-        members.insert("occurredAt".to_owned(), "2026-01-05T08:03:00Z".into());
-        if event == "updated" {
-            members.insert("changed".to_owned(), json!(["externalNote"]));
-        }
-        members.insert(
-            "snapshot".to_owned(),
-            json!({
-                "outboundId": "ACME02K7Q2", "fulfillerId": "WARE", "status": status, "priority": 0,
-                "merchantOutboundNumber": "SO-1001", "warehouseId": "WARE04MAIN-00001-0001", "currency": "EUR",
-                "items": [{
-                    "outboundItemId": "1", "jfsku": "ACME01A1B2C", "itemType": "Product", "quantity": 2,
-                    "quantityOpen": 2, "merchantSku": "MUG-BLUE"
-                }],
-                "modificationInfo": {
-                    "createdAt": "2026-01-05T08:00:00.000+00:00", "updatedAt": "2026-01-05T08:03:00.000+00:00",
-                    "state": "Modified"
-                }
-            }),
-        );
+fn entity_data(resource: &Resource, event: &str) -> Value {
+    let mut data = Map::new();
+    for member in std::iter::once(&resource.id).chain(resource.keys) {
+        data.insert((*member).to_owned(), name_of(member).into());
     }
+    let statuses = resource.statuses.iter().flat_map(|statuses| statuses.events);
+    let own = { statuses }.find(|(_, name)| *name == event).map(|(status, _)| *status);
+    if let Some(statuses) = &resource.statuses {
+        let status = if event == "status" { "FooBar" } else { own.unwrap_or(statuses.initial) };
+        data.insert("status".to_owned(), status.into());
+        if event == "status" || own.is_some_and(|own| own != statuses.initial) {
+            data.insert("previousStatus".to_owned(), statuses.initial.into());
+        }
+    }
+    let mut snapshot = data.clone();
+    if let Some((statuses, status)) = resource.statuses.as_ref().zip(snapshot.shift_remove("status")) {
+        snapshot.shift_remove("previousStatus");
+        snapshot.insert(statuses.member.to_owned(), status);
+    }
+    snapshot.insert(
+        "modificationInfo".to_owned(),
+        json!({
+            "createdAt": "2026-01-05T08:00:00.000+00:00", "updatedAt": "2026-01-05T08:03:00.000+00:00",
+            "state": if event == "deleted" { "Deleted" } else { "Modified" }
+        }),
+    );
+    data.insert("occurredAt".to_owned(), "2026-01-05T08:03:00Z".into());
+    if event == "updated" {
+        data.insert("changed".to_owned(), json!(["note"]));
+    }
+    data.insert("snapshot".to_owned(), snapshot.into());
+    data.into()
+}
+
+/// What an entity could be named.
+fn name_of(member: &str) -> &'static str {
+    match member {
+        "outboundId" => "ACME02K7Q2",
+        "merchantOutboundNumber" => "SO-1001",
+        "inboundId" => "ACME03P4T1",
+        "merchantInboundNumber" => "PO-77",
+        "inboundShippingNotificationId" => "ACME07C2L9",
+        "merchantShippingNotificationNumber" => "PO-77-1",
+        "returnId" => "ACME05R3V8",
+        "merchantReturnNumber" => "RMA-12",
+        "fulfillerReturnNumber" => "W-RET-5",
+        "jfsku" => "ACME01A1B2C",
+        "merchantSku" => "MUG-BLUE",
+        "warehouseId" => "WARE04MAIN-00001-0001",
+        "shippingMethodId" => "WARE0A0001",
+        "fulfillerShippingMethodNumber" => "PARCEL",
+        "merchantId" => "ACME",
+        "userId" => "WARE",
+        _ => "Main",
+    }
+}
+
+fn stock_data(event: &str) -> Value {
+    let mut data = json!({ "jfsku": "ACME01A1B2C", "warehouseId": "WARE04MAIN-00001-0001" });
+    let Some(members) = data.as_object_mut() else { return data };
+    if event == "gap" {
+        members.extend([
+            ("fromVersion".to_owned(), json!(41)),
+            ("toVersion".to_owned(), json!(42)),
+            ("occurredAt".to_owned(), "2026-01-05T08:03:00Z".into()),
+        ]);
+        return data;
+    }
+    let levels = json!({
+        "stockLevel": 97.5, "stockLevelReserved": 2.5, "stockLevelBlocked": 0, "stockLevelAnnounced": 0, "quantity": -2.5,
+        "quantityReserved": 2.5, "quantityBlocked": 0, "quantityAnnounced": 0,
+        "outboundItem": { "outboundId": "ACME02K7Q2", "outboundItemId": "1", "merchantOutboundNumber": "SO-1001" }
+    });
+    members.insert("merchantSku".to_owned(), "MUG-BLUE".into());
+    members.insert("stockVersion".to_owned(), json!(43));
+    members.insert("changeType".to_owned(), "Reservation".into());
+    members.insert("occurredAt".to_owned(), "2026-01-05T08:03:00Z".into());
+    let mut snapshot = levels.clone();
+    if let Some(snapshot) = snapshot.as_object_mut() {
+        let id = json!({ "warehouseId": "WARE04MAIN-00001-0001", "jfsku": "ACME01A1B2C", "stockVersion": 43 });
+        snapshot.insert("stockChangeId".to_owned(), id);
+        snapshot.insert("changeType".to_owned(), "Reservation".into());
+        snapshot.insert("current".to_owned(), true.into());
+    }
+    if let Value::Object(levels) = levels {
+        members.extend(levels);
+    }
+    members.insert("snapshot".to_owned(), snapshot);
     data
 }
 
@@ -150,13 +203,10 @@ fn result_data(name: &str) -> Value {
 
 fn envelope(name: &str, data: &Value) -> Value {
     // A type that has no document of its own, for the one document that stands for such types.
-    let name = if name == super::UNKNOWN_STATUS_TYPE { "ffn.outbound.foo-bar.v1" } else { name };
-    let subject = data
-        .get("outboundShippingNotificationId")
-        .or_else(|| data.get("outboundId"))
-        .or_else(|| data.get("account"))
-        .cloned()
-        .unwrap_or_else(|| "ACME02K7Q2".into());
+    let name = name.replace(".status.v1", ".foo-bar.v1");
+    let kind = name.split('.').nth(1).unwrap_or_default();
+    let id = Resource::all().find(|resource| resource.name == kind).map_or("account", |resource| resource.id);
+    let subject = data.get(id).cloned().unwrap_or_else(|| "ACME02K7Q2".into());
     json!({
         "specversion": "1.0",
         "id": "0f0f4c5e-5e0e-5c43-8d2b-4b7a35b0f6a1",

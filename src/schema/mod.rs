@@ -8,7 +8,7 @@
 //!
 //! A message's `dataschema` is always `urn:ffn-bridge:schema:{type}`, and the document with that `$id` is the file
 //! `{type}.json`. One case has no file: a status that the bridge has no name for (`FooBar`) still becomes an event,
-//! `ffn.outbound.foo-bar.v1`. Its schema is the generic [`UNKNOWN_STATUS_TYPE`], which [`resolve`] answers for every
+//! `ffn.outbound.foo-bar.v1`. Its schema is the generic one of its kind of entity ([`unknown_status_type`]), which [`resolve`] answers for every
 //! such type.
 
 mod command;
@@ -29,13 +29,14 @@ mod validator;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::domain::resource::Resource;
 pub use command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
 pub use command_parts::{
     Attribute, AttributeType, InitialStatus, ItemType, NewAddress, NewAmazonSfp, NewAttribute, NewItem,
     NewLabelProvider, PatchAddress, PatchAmazonSfp, PatchLabelProvider, PremiumType, ShippingType,
 };
 pub use decimal::Decimal;
-pub use document::{Document, Kind, UNKNOWN_STATUS_TYPE, catalog};
+pub use document::{Document, Kind, catalog, unknown_status_type};
 pub use envelope::Envelope;
 pub use validator::{CommandValidator, MAX_FAULTS};
 
@@ -48,10 +49,11 @@ pub fn document(name: &str) -> Option<Document> {
 /// (`ffn.outbound.foo-bar.v1`) the generic one.
 pub fn resolve(message_type: &str) -> Option<Document> {
     document(message_type).or_else(|| {
-        let word = message_type.strip_prefix("ffn.outbound.")?.strip_suffix(".v1")?;
+        let (kind, word) = message_type.strip_prefix("ffn.")?.strip_suffix(".v1")?.split_once('.')?;
+        let resource = Resource::all().find(|resource| resource.name == kind)?;
         let is_word =
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        is_word.then(|| document(UNKNOWN_STATUS_TYPE)).flatten()
+        document(&unknown_status_type(resource).filter(|_| is_word)?)
     })
 }
 

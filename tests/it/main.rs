@@ -13,6 +13,7 @@ mod crash_commands;
 mod crash_events;
 mod crash_tokens;
 mod events;
+mod feeds;
 mod keys;
 mod login;
 mod login_browser;

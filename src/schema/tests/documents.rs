@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::super::*;
 use crate::domain::account::Role;
 use crate::domain::message::{CloudEvent, ContentMode, Destination, Draft, Lane};
+use crate::domain::resource::Resource;
 use crate::domain::token::Cause;
-use crate::schema::event::{LoginRequiredData, OutboundData, ShipmentData, ShipmentPackage};
+use crate::schema::event::{EntityData, LoginRequiredData, ShipmentData, ShipmentPackage};
 
 fn faults(document: &Document, instance: &Value) -> Vec<String> {
     let validator = jsonschema::options().should_validate_formats(true).build(&document.schema).unwrap();
@@ -46,17 +47,17 @@ fn body(event_type: &str, data: Box<RawValue>) -> Value {
     serde_json::from_slice(&draft.finish(7).unwrap().body).unwrap()
 }
 
-fn outbound(status: &str) -> OutboundData {
-    OutboundData {
-        outbound_id: "ACME02K7Q2".into(),
-        merchant_outbound_number: Some("SO-1".into()),
-        status: Some(status.into()),
-        previous_status: Some("Pending".into()),
+fn entity(resource: &Resource, status: Option<&str>, changed: Option<Vec<String>>) -> Box<RawValue> {
+    let data = EntityData {
+        keys: std::iter::once((resource.id.to_owned(), "ACME02K7Q2".into())).collect(),
+        status: status.map(str::to_owned),
+        previous_status: None,
         occurred_at: chrono::DateTime::UNIX_EPOCH,
         inferred: true,
-        changed: None,
+        changed,
         snapshot: raw(r#"{"status":"SomethingNew","novel":[1],"shippingFee":1.10,"priority":null}"#),
-    }
+    };
+    serde_json::value::to_raw_value(&data).unwrap()
 }
 
 #[test]
@@ -83,7 +84,8 @@ fn schemas_are_fresh() {
 #[test]
 fn every_document_is_valid_2020_12_and_its_example_fits() {
     let documents = catalog();
-    assert_eq!(documents.len(), 12 + 2 + 1 + 4 + 2);
+    let of_entities = Resource::all().map(|it| it.events().len() + usize::from(it.statuses.is_some())).sum::<usize>();
+    assert_eq!(documents.len(), of_entities + 1 + 4 + 2);
     for document in documents {
         assert!(jsonschema::draft202012::meta::is_valid(&document.schema), "{}", document.name);
         assert_eq!(document.schema["$id"], format!("urn:ffn-bridge:schema:{}", document.name));
@@ -96,14 +98,25 @@ fn every_document_is_valid_2020_12_and_its_example_fits() {
 
 #[test]
 fn what_the_code_writes_fits_its_schema() {
-    for (status, name) in event::OUTBOUND_STATUS_EVENTS {
-        let event_type = format!("ffn.outbound.{name}.v1");
-        let written = body(&event_type, serde_json::value::to_raw_value(&outbound(status)).unwrap());
-        let document = document(&event_type).unwrap();
-        assert_eq!(faults(&document, &written), Vec::<String>::new(), "{event_type}");
-        // Another status is not this event.
-        let other = body(&event_type, serde_json::value::to_raw_value(&outbound("Other")).unwrap());
-        assert!(!faults(&document, &other).is_empty(), "{event_type}");
+    for resource in Resource::all().filter(|resource| !["shipment", "stock"].contains(&resource.name)) {
+        for name in resource.events() {
+            let event_type = format!("ffn.{}.{name}.v1", resource.name);
+            let document = document(&event_type).unwrap();
+            let statuses = resource.statuses.as_ref();
+            let own = statuses.and_then(|it| it.events.iter().find(|(_, event)| *event == name)).map(|(own, _)| *own);
+            let changed = (name == "updated").then(Vec::new);
+            let written = entity(resource, own.or(statuses.map(|it| it.initial)), changed.clone());
+            assert_eq!(faults(&document, &body(&event_type, written)), Vec::<String>::new(), "{event_type}");
+            // Another status is not this event, and what changed belongs to one alone.
+            if own.is_some() {
+                let other = entity(resource, Some("Other"), None);
+                assert!(!faults(&document, &body(&event_type, other)).is_empty(), "{event_type}");
+            }
+            if changed.is_some() {
+                let silent = entity(resource, statuses.map(|it| it.initial), None);
+                assert!(!faults(&document, &body(&event_type, silent)).is_empty(), "{event_type}");
+            }
+        }
     }
     let shipment = ShipmentData {
         outbound_shipping_notification_id: "WARE06X1".into(),
@@ -112,6 +125,7 @@ fn what_the_code_writes_fits_its_schema() {
         fulfiller_shipping_notification_number: None,
         outbound_status: None,
         occurred_at: chrono::DateTime::UNIX_EPOCH,
+        inferred: false,
         carrier: None,
         tracking_ids: vec![],
         tracking_urls: vec![],
@@ -153,15 +167,16 @@ fn what_the_code_writes_fits_its_schema() {
 
 #[test]
 fn a_status_without_a_name_resolves_to_the_generic_document() {
-    let event_type = "ffn.outbound.foo-bar.v1";
-    assert!(document(event_type).is_none());
-    let generic = resolve(event_type).unwrap();
-    assert_eq!(generic.name, UNKNOWN_STATUS_TYPE);
-    let written = body(event_type, serde_json::value::to_raw_value(&outbound("FooBar")).unwrap());
-    assert_eq!(faults(&generic, &written), Vec::<String>::new());
-
+    for resource in Resource::all().filter(|resource| resource.statuses.is_some()) {
+        let event_type = format!("ffn.{}.foo-bar.v1", resource.name);
+        assert!(document(&event_type).is_none());
+        let generic = resolve(&event_type).unwrap();
+        assert_eq!(Some(generic.name.clone()), unknown_status_type(resource));
+        let written = body(&event_type, entity(resource, Some("FooBar"), None));
+        assert_eq!(faults(&generic, &written), Vec::<String>::new());
+    }
     assert_eq!(resolve("ffn.outbound.shipped.v1").unwrap().name, "ffn.outbound.shipped.v1");
-    for unknown in ["ffn.outbound..v1", "ffn.outbound.FooBar.v1", "ffn.stock.changed.v1", "ffn.outbound.x.v2", ""] {
+    for unknown in ["ffn.outbound..v1", "ffn.outbound.FooBar.v1", "ffn.stock.what.v1", "ffn.outbound.x.v2", ""] {
         assert!(resolve(unknown).is_none(), "{unknown}");
     }
 }
