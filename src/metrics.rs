@@ -54,6 +54,8 @@ pub struct EventMetrics {
     pub stock_gaps: IntCounterVec,
     /// Items of feeds that could not be told; they are kept: `{account,feed}`.
     pub items_parked: IntCounterVec,
+    /// Items that are parked; computed at scrape: `{account,feed}`.
+    pub parked: IntGaugeVec,
     /// Polls by outcome `changed`, `empty`, `failed`: `{account,feed,outcome}`.
     pub polls: IntCounterVec,
     /// Seconds between the server's clock and the end of what has been read; computed at scrape: `{account,feed}`.
@@ -152,13 +154,19 @@ impl Metrics {
             stock_gaps: counter(
                 &registry,
                 "stock_gaps_total",
-                "Holes in stock ledgers that could not be mended",
+                "Holes in stock ledgers that could not be mended.",
                 &["account"],
+            )?,
+            parked: int_gauge(
+                &registry,
+                "parked_items",
+                "Items that could not be told as events.",
+                &["account", "feed"],
             )?,
             items_parked: counter(
                 &registry,
                 "items_parked_total",
-                "Items of feeds that could not be told as events and are kept",
+                "Items of feeds that could not be told as events; they are kept.",
                 &["account", "feed"],
             )?,
             unroutable: counter(

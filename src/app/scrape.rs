@@ -10,7 +10,7 @@ use crate::domain::feed::FeedName;
 use crate::domain::message::Lane;
 use crate::events::{FeedProgress, Progress};
 use crate::metrics::Metrics;
-use crate::store::{self, Backlog, Journal, Sqlite};
+use crate::store::{self, Backlog, Journal, Parking, Sqlite};
 
 /// Where the admin server's answers come from.
 pub(super) struct Scrape {
@@ -29,6 +29,14 @@ impl Scrape {
             let name = account.client.account();
             let rows = rows_of(&backlog, name);
             self.metrics.events.pending.with_label_values(&[name.as_str()]).set(rows);
+        }
+        let parked = self.store.parked_counts().await.map_err(|error| error.to_string())?;
+        for account in &self.accounts {
+            let name = account.client.account().as_str();
+            for feed in FeedName::ALL.into_iter().map(FeedName::as_str) {
+                let count = parked.iter().find(|count| count.account == name && count.feed == feed);
+                self.metrics.events.parked.with_label_values(&[name, feed]).set(count.map_or(0, |count| count.items));
+            }
         }
         for (account, feed, progress) in self.progress.all() {
             if let Some(lag) = self.lag_seconds(&account, &progress) {

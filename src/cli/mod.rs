@@ -6,6 +6,7 @@ mod check;
 mod keys;
 mod login;
 mod logout;
+mod parked;
 mod replay;
 mod schema;
 mod send;
@@ -55,6 +56,9 @@ enum Command {
     Tail(tail::Arguments),
     /// Publishes events of the journal again
     Replay(replay::Arguments),
+    /// Shows items of feeds that could not be told as events, and tries them again
+    #[command(subcommand)]
+    Parked(parked::Action),
     /// Publishes a command
     Send(send::Arguments),
     /// Prints the JSON Schema of a message, or the list of them
@@ -100,6 +104,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Keys(action) => keys::run(&config, &action).await,
         Command::Tail(arguments) => tail::run(&config, &arguments).await,
         Command::Replay(arguments) => replay::run(&config, &arguments).await,
+        Command::Parked(action) => parked::run(&config, &action).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
         Command::Schema(arguments) => schema::run(&arguments),
@@ -161,6 +166,11 @@ fn finish(outcome: anyhow::Result<ExitCode>) -> ExitCode {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Text from outside without what a terminal would act on.
+fn clean(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
 }
 
 /// Writes to standard error; there is nobody to tell if that fails.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{complain, explained, link};
+use super::{clean, complain, explained, link};
 use crate::app::Signals;
 use crate::broker::{Consumer, Delivery};
 use crate::config::Config;
@@ -111,9 +111,4 @@ fn line(delivery: &Delivery, color: bool) -> String {
     }
     words.retain(|word| !word.trim().is_empty());
     format!("{clock}  {key}  {}", words.join("  "))
-}
-
-/// Text from outside without what a terminal would act on.
-fn clean(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
 }

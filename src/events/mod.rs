@@ -28,6 +28,7 @@ mod error;
 mod ledger;
 pub mod normalizer;
 mod notices;
+pub mod parked;
 mod poller;
 mod progress;
 mod reader;

@@ -38,6 +38,7 @@ macro_rules! conformance {
             what_was_published_is_selected_in_order_and_in_pages
             what_is_old_and_published_leaves_the_journal_a_step_at_a_time
             entities_and_parked_items_leave_when_they_are_old
+            what_is_parked_is_listed_shown_counted_and_taken_out
             commands_leave_when_they_are_old_and_finished
             a_command_that_is_put_back_and_not_on_record_is_in_doubt
             a_command_is_executed_once_and_then_answered_from_the_log
@@ -343,6 +344,36 @@ pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &im
     }
     let ids = vec!["1".to_owned(), "2".to_owned(), "3".to_owned()];
     assert!(store.known(&acme(), feed, ids).await.unwrap().is_empty());
+}
+
+pub(super) async fn what_is_parked_is_listed_shown_counted_and_taken_out(store: &impl Store) {
+    let parked = |account, feed, item: &str| Parked { account, feed, item: item.into(), reason: "odd".into() };
+    let (one, two) = (FeedName::Outbounds, FeedName::Returns);
+    let items = vec![parked(acme(), one, "{\"é\":1.10}"), parked(acme(), two, "2"), parked(other(), one, "3")];
+    store.append(Append { parked: items, ..Append::default() }).await.unwrap();
+    let everything = store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+    let places: Vec<(&str, &str)> =
+        everything.iter().map(|entry| (entry.account.as_str(), entry.feed.as_str())).collect();
+    assert_eq!(places, [("acme", "outbounds"), ("acme", "returns"), ("other", "outbounds")]);
+    let [first, second, third] = everything.as_slice() else { panic!("{everything:?}") };
+    assert_eq!((first.size, first.reason.as_str()), (11, "odd"), "in bytes");
+    assert_eq!(store.parked(ParkedFilter::default(), first.id, 1).await.unwrap(), std::slice::from_ref(second));
+    let of = |account: Option<&str>, feed: Option<&str>| ParkedFilter {
+        account: account.map(str::to_owned),
+        feed: feed.map(str::to_owned),
+    };
+    let found = store.parked(of(Some("acme"), Some("outbounds")), 0, 10).await.unwrap();
+    assert_eq!(found, std::slice::from_ref(first));
+    assert_eq!(store.parked(of(None, Some("outbounds")), 0, 10).await.unwrap(), [first.clone(), third.clone()]);
+    let shown = store.parked_item(first.id).await.unwrap().unwrap();
+    assert_eq!((&shown.entry, shown.item.as_str()), (first, "{\"é\":1.10}"));
+    // Out with what it tells.
+    let lane = Lane::Events(acme());
+    let told = Append { unparked: vec![first.id, third.id], ..drafts(&lane, [1]) };
+    assert_eq!(store.append(told).await.unwrap(), 1);
+    assert!(store.parked_item(first.id).await.unwrap().is_none());
+    let counts = store.parked_counts().await.unwrap();
+    assert_eq!(counts, [ParkedCount { account: "acme".into(), feed: "returns".into(), items: 1 }]);
 }
 
 pub(super) async fn commands_leave_when_they_are_old_and_finished(store: &impl Store) {

@@ -8,6 +8,7 @@ mod archive;
 pub mod config;
 #[cfg(test)]
 mod conformance;
+mod parking;
 mod retention;
 pub mod seal;
 mod sqlite;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use archive::{Archive, Ends, Selection, Survey};
 pub use config::{Config, Database, Retention};
+pub use parking::{ParkedCount, ParkedEntry, ParkedFilter, ParkedItem, Parking};
 pub use retention::{Pruning, Table};
 pub use seal::Keyring;
 pub use sqlite::{Rotation, Sealing, Sqlite};
@@ -142,6 +144,8 @@ pub struct Append {
     pub known: Vec<KnownEntity>,
     /// Items that can't be told as events, kept as they came.
     pub parked: Vec<Parked>,
+    /// Numbers of items that were parked and have been told by now: they are taken out.
+    pub unparked: Vec<i64>,
     /// Where the feed stands afterwards; only with the last page of a window.
     pub checkpoint: Option<(AccountName, FeedName, Checkpoint)>,
 }
@@ -152,6 +156,7 @@ impl Append {
         self.drafts.extend(other.drafts);
         self.known.extend(other.known);
         self.parked.extend(other.parked);
+        self.unparked.extend(other.unparked);
         self.checkpoint = other.checkpoint.or(self.checkpoint.take());
     }
 }
@@ -352,6 +357,6 @@ pub trait CommandLog: Send + Sync {
 }
 
 /// A store that holds everything.
-pub trait Store: Journal + Archive + CommandLog + Pruning + TokenStore {}
+pub trait Store: Journal + Archive + CommandLog + Parking + Pruning + TokenStore {}
 
-impl<S: Journal + Archive + CommandLog + Pruning + TokenStore> Store for S {}
+impl<S: Journal + Archive + CommandLog + Parking + Pruning + TokenStore> Store for S {}

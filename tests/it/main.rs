@@ -18,6 +18,7 @@ mod keys;
 mod login;
 mod login_browser;
 mod needs;
+mod parked;
 mod replay;
 mod retention;
 mod shutdown;

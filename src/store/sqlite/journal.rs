@@ -85,6 +85,9 @@ impl Journal for Sqlite {
                     for parked in append.parked {
                         park(connection, &parked)?;
                     }
+                    for id in append.unparked {
+                        connection.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([id])?;
+                    }
                     if let Some((account, feed, checkpoint)) = append.checkpoint {
                         connection
                             .prepare_cached(

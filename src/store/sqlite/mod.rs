@@ -7,6 +7,7 @@ mod archive;
 mod commands;
 mod holder;
 mod journal;
+mod parking;
 mod private;
 mod retention;
 mod sealing;

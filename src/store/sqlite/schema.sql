@@ -54,7 +54,7 @@ CREATE TABLE parked (
     recorded_at INTEGER NOT NULL,
     UNIQUE (account, feed, item)
 ) STRICT;
-CREATE INDEX parked_age ON parked (recorded_at);
+CREATE INDEX parked_age ON parked (recorded_at, account, feed);
 
 -- The inbox of commands: one row a command id, written before the call.
 CREATE TABLE commands (

@@ -215,21 +215,24 @@ fn entity(members: &str, changes: &[u32], in_range: &[u32], state: &str) -> Stri
     )
 }
 
-fn of(feed: FeedName, json: &str, known: &mut Option<Known>) -> Vec<(String, u32, Option<bool>, String)> {
+/// An event's name, the second of its time, whether it is inferred, and its id.
+type Row = (String, i64, Option<bool>, String);
+
+fn of(feed: FeedName, json: &str, known: &mut Option<Known>) -> Vec<Row> {
     let drafts = drafts(feed, json, &[], known, Telling::since(time(START)));
     let row = |draft: Draft| {
         let id = draft.event.id.to_string();
         let (name, at, data) = tell(draft);
-        (name, at.timestamp().rem_euclid(60) as u32, data["inferred"].as_bool(), id)
+        (name, at.timestamp().rem_euclid(60), data["inferred"].as_bool(), id)
     };
     drafts.into_iter().map(row).collect()
 }
 
-fn short(events: &[(String, u32, Option<bool>, String)]) -> Vec<(&str, u32)> {
+fn short(events: &[Row]) -> Vec<(&str, i64)> {
     events.iter().map(|(name, at, ..)| (name.as_str(), *at)).collect()
 }
 
-fn ids(events: &[Vec<(String, u32, Option<bool>, String)>]) -> std::collections::BTreeSet<String> {
+fn ids(events: &[Vec<Row>]) -> std::collections::BTreeSet<String> {
     events.iter().flatten().map(|(.., id)| id.clone()).collect()
 }
 

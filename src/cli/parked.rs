@@ -1,0 +1,201 @@
+//! `ffn-bridge parked list|show|retry`: items of feeds that could not be told as events.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrono::SubsecRound;
+use serde_json::json;
+
+use super::{clean, complain, opened};
+use crate::app::Account;
+use crate::config::Config;
+use crate::domain::account::AccountName;
+use crate::domain::message::rfc3339;
+use crate::events::Recorder;
+use crate::events::parked::{self, Retried};
+use crate::ffn::shipping_methods::ShippingMethods;
+use crate::metrics::Metrics;
+use crate::store::{ParkedEntry, ParkedFilter, Parking, Sqlite};
+use crate::telemetry::Chain;
+
+/// Items that are read at a time.
+const PAGE: usize = 500;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Action {
+    /// Lists them, one line each: number, account, feed, when it was read, size, reason
+    List(List),
+    /// Prints an item's bytes as FFN sent them, and on standard error what is known of it
+    Show {
+        /// Its number
+        id: i64,
+    },
+    /// Tries again to tell items as events; those that can be told are not parked any more
+    Retry(Retry),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Only items of this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Only items of this feed
+    #[arg(long, value_name = "NAME")]
+    feed: Option<String>,
+    /// Prints each as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Retry {
+    /// Their numbers
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn run(config: &Config, action: &Action) -> anyhow::Result<ExitCode> {
+    let store = opened(config).await?;
+    match action {
+        Action::List(arguments) => list(&store, arguments).await,
+        Action::Show { id } => show(&store, *id).await,
+        Action::Retry(arguments) => retry(config, store, arguments).await,
+    }
+}
+
+async fn list(store: &Sqlite, arguments: &List) -> anyhow::Result<ExitCode> {
+    let filter = ParkedFilter { account: arguments.account.clone(), feed: arguments.feed.clone() };
+    let mut after = 0;
+    loop {
+        let entries = store.parked(filter.clone(), after, PAGE).await?;
+        let Some(last) = entries.last() else { return Ok(ExitCode::SUCCESS) };
+        after = last.id;
+        let mut output = io::stdout().lock();
+        for entry in &entries {
+            writeln!(output, "{}", if arguments.json { as_json(entry) } else { line(entry) })?;
+        }
+        output.flush()?;
+    }
+}
+
+/// An item in one line.
+fn line(entry: &ParkedEntry) -> String {
+    let ParkedEntry { id, account, feed, reason, recorded_at, size } = entry;
+    let at = rfc3339(recorded_at.trunc_subsecs(0));
+    format!("{id:>6}  {}  {}  {at}  {size:>7} bytes  {}", clean(account), clean(feed), clean(reason))
+}
+
+fn as_json(entry: &ParkedEntry) -> String {
+    let ParkedEntry { id, account, feed, reason, recorded_at, size } = entry;
+    let at = rfc3339(*recorded_at);
+    json!({"id": id, "account": account, "feed": feed, "recordedAt": at, "size": size, "reason": reason}).to_string()
+}
+
+async fn show(store: &Sqlite, id: i64) -> anyhow::Result<ExitCode> {
+    let Some(parked) = store.parked_item(id).await? else {
+        complain(&none(id));
+        return Ok(ExitCode::FAILURE);
+    };
+    complain(&line(&parked.entry));
+    let mut output = io::stdout().lock();
+    output.write_all(parked.item.as_bytes())?;
+    if output.is_terminal() {
+        writeln!(output)?;
+    }
+    output.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn none(id: i64) -> String {
+    format!("ffn-bridge: no item {id} is parked; `ffn-bridge parked list` shows those that are")
+}
+
+async fn retry(config: &Config, store: Arc<Sqlite>, arguments: &Retry) -> anyhow::Result<ExitCode> {
+    let mut attempts = Attempts { config, store: store.clone(), recorders: BTreeMap::new(), told: 0, stayed: 0 };
+    if arguments.all {
+        let mut after = 0;
+        loop {
+            let entries = store.parked(ParkedFilter::default(), after, PAGE).await?;
+            let Some(last) = entries.last() else { break };
+            after = last.id;
+            for entry in &entries {
+                attempts.attempt(entry.id).await?;
+            }
+        }
+    }
+    for id in &arguments.ids {
+        attempts.attempt(*id).await?;
+    }
+    let Attempts { told, stayed, .. } = attempts;
+    writeln!(io::stdout(), "told {told} {}; {stayed} could not be told", if told == 1 { "item" } else { "items" })?;
+    Ok(if stayed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Items that are tried again, one after the other.
+struct Attempts<'c> {
+    config: &'c Config,
+    store: Arc<Sqlite>,
+    recorders: BTreeMap<String, Recorder>,
+    told: u64,
+    stayed: u64,
+}
+
+impl Attempts<'_> {
+    async fn attempt(&mut self, id: i64) -> anyhow::Result<()> {
+        let Some(parked) = self.store.parked_item(id).await? else {
+            complain(&none(id));
+            self.stayed += 1;
+            return Ok(());
+        };
+        let stays = match self.recorder(&parked.entry.account) {
+            Err(error) => Some(format!("{error:#}")),
+            Ok(recorder) => match parked::retry(&recorder, &parked).await {
+                Ok(Retried::Told { events }) => {
+                    writeln!(
+                        io::stdout(),
+                        "{id}: told, {events} new {}",
+                        if events == 1 { "event" } else { "events" }
+                    )?;
+                    None
+                }
+                Ok(Retried::Odd { reason }) => Some(reason),
+                Err(error) => Some(Chain(&error).to_string()),
+            },
+        };
+        match stays {
+            None => self.told += 1,
+            Some(reason) => {
+                self.stayed += 1;
+                complain(&format!("{id}: stays parked: {}", clean(&reason)));
+            }
+        }
+        Ok(())
+    }
+
+    /// An account's recorder, made once.
+    fn recorder(&mut self, account: &str) -> anyhow::Result<Recorder> {
+        if let Some(recorder) = self.recorders.get(account) {
+            return Ok(recorder.clone());
+        }
+        let name: AccountName = account.parse()?;
+        let config = super::account_named(self.config, &name)?;
+        let metrics = Metrics::new()?;
+        let made = Account::new(config, self.store.clone(), &metrics)?;
+        let recorder = Recorder {
+            shipping_methods: Arc::new(ShippingMethods::new(made.client.clone())),
+            client: made.client,
+            journal: self.store.clone(),
+            exchange: self.config.broker.events_exchange.clone(),
+            mode: self.config.broker.event_mode,
+            metrics: metrics.events,
+        };
+        self.recorders.insert(account.to_owned(), recorder.clone());
+        Ok(recorder)
+    }
+}

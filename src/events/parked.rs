@@ -1,0 +1,50 @@
+//! Items that could not be told as events, tried again: by a version that reads more, for example.
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use super::normalizer::{Item, Telling};
+use super::{Error, Recorder};
+use crate::domain::feed::FeedName;
+use crate::store::{Append, ParkedItem};
+
+/// What came of another try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retried {
+    /// It was told: so many events have entered the journal, and the item is not parked any more. None
+    /// means that all it tells had been told.
+    Told {
+        /// Events.
+        events: usize,
+    },
+    /// It still can't be told, and stays where it is.
+    Odd {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Tells a parked item as its feed does, with what is known of its entity by now, and takes it out, in one
+/// transaction. `recorder` is its account's.
+///
+/// # Errors
+/// FFN, where it is asked for a carrier's name, or the store. Nothing was written then.
+pub async fn retry(recorder: &Recorder, parked: &ParkedItem) -> Result<Retried, Error> {
+    let Ok(feed) = parked.entry.feed.parse::<FeedName>() else {
+        return Ok(Retried::Odd { reason: "this version does not know its feed".to_owned() });
+    };
+    let Ok(json) = RawValue::from_string(parked.item.clone()) else {
+        return Ok(Retried::Odd { reason: "it is no JSON".to_owned() });
+    };
+    let items = [Item::from(json)];
+    let checkpoint = recorder.journal.checkpoint(recorder.account(), feed).await?;
+    let telling = Telling::since(checkpoint.map_or(DateTime::<Utc>::MIN_UTC, |checkpoint| checkpoint.started_at));
+    // First without writing: it must not be parked once more.
+    let derived = recorder.derive(feed, &items, telling).await?;
+    if let Some(odd) = derived.parked.into_iter().next() {
+        return Ok(Retried::Odd { reason: odd.reason });
+    }
+    let with = Append { unparked: vec![parked.entry.id], ..Append::default() };
+    let recorded = recorder.record(feed, &items, telling, with).await?;
+    Ok(Retried::Told { events: recorded.events })
+}

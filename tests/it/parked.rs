@@ -1,0 +1,76 @@
+//! `ffn-bridge parked`: what could not be told is shown as it came, and told when it can be.
+
+use serde_json::{Value, json};
+
+use crate::cli::{run, said, tells};
+use crate::support::record::asked_for;
+use crate::support::{Setup, until};
+
+const GAUGE: &str = "ffn_bridge_parked_items{account=\"acme\",feed=\"outbounds\"}";
+
+#[tokio::test]
+async fn items_that_can_not_be_told_are_listed_shown_and_told_later() {
+    let mut world = Setup::new().start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    assert_eq!(world.bridge.count("ffn_bridge_parked_items").await, 0);
+    let (code, nothing) = run(&world, &["parked", "list"]).await;
+    assert_eq!((code, nothing.as_str()), (0, ""));
+
+    let fault = json!({"match": {"path": "/updates"}, "times": 0, "kind": {"status": 503}});
+    world.simulator.fault(fault).await;
+    world.simulator.bulk(2, "SO-").await;
+    let order = world.simulator.get("outbounds?number=SO-000002").await["outbounds"][0].clone();
+    let id = order["outboundId"].as_str().unwrap();
+    world.simulator.post_raw("outbounds/SO-000002/raw", r#"{"outboundId":null,"orderValue":1.10}"#).await;
+    world.simulator.control("DELETE", "faults", None).await;
+    until("the item to be parked", async || (world.bridge.count(GAUGE).await == 1).then_some(())).await;
+    let number = world.db().number("SELECT id FROM parked", []).to_string();
+    let stored = world.db().text("SELECT item FROM parked", []).unwrap();
+
+    let (code, line) = run(&world, &["parked", "list", "--account", "acme", "--feed", "outbounds"]).await;
+    assert_eq!((code, line.lines().count()), (0, 1), "{line}");
+    tells(&line, &[&number, "  acme  outbounds  20", &format!("{} bytes", stored.len()), "its outboundId is missing"]);
+    for other in [["--account", "shop"], ["--feed", "returns"]] {
+        assert_eq!(run(&world, &[&["parked", "list"][..], &other].concat()).await.1, "");
+    }
+    let listed: Value = serde_json::from_str(&run(&world, &["parked", "list", "--json"]).await.1).unwrap();
+    assert_eq!((listed["id"].to_string(), &listed["feed"]), (number.clone(), &json!("outbounds")));
+    assert_eq!(listed["size"], stored.len());
+    let shown = world.bridge.cli(&["parked", "show", &number], "");
+    assert_eq!(shown.status.code(), Some(0), "{}", said(&shown));
+    assert_eq!(String::from_utf8(shown.stdout).unwrap(), stored, "to the byte");
+    assert!(stored.contains(r#""orderValue":1.10"#) && stored.contains("SO-000002"));
+    tells(&String::from_utf8(shown.stderr).unwrap(), &["its outboundId is missing"]);
+    for arguments in [["show", "4711"], ["retry", "4711"]] {
+        let (code, said) = run(&world, &[&["parked"][..], &arguments].concat()).await;
+        assert_eq!(code, 1, "{said}");
+        tells(&said, &["no item 4711 is parked"]);
+    }
+    assert_eq!(run(&world, &["parked", "retry"]).await.0, 2);
+    assert_eq!(run(&world, &["parked", "retry", "--all", "1"]).await.0, 2);
+
+    // What still can't be told stays as it is.
+    let (code, said) = run(&world, &["parked", "retry", "--all"]).await;
+    assert_eq!(code, 1, "{said}");
+    tells(&said, &[&format!("{number}: stays parked: its outboundId is missing"), "told 0 items; 1 could not be told"]);
+    let row = "SELECT id || item FROM parked";
+    assert_eq!(world.db().text(row, []).unwrap(), format!("{number}{stored}"));
+
+    // What can is told as its feed would have, and is not parked any more. No bridge runs meanwhile: with
+    // the overlap it would park the same bytes again.
+    assert_eq!(world.bridge.stop().await, Some(0));
+    let readable = stored.replacen('{', &format!("{{\"outboundId\":\"{id}\","), 1);
+    world.alter(&format!("UPDATE parked SET item = '{readable}'"));
+    let (code, said) = run(&world, &["parked", "retry", &number]).await;
+    assert_eq!(code, 0, "{said}");
+    tells(&said, &[&format!("{number}: told, 2 new events"), "told 1 item; 0 could not be told"]);
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM parked", []), 0);
+    world.bridge.start().await;
+    let wanted = asked_for(&world.simulator.outbounds().await)[id].clone();
+    assert_eq!(wanted.len(), 2);
+    let is_told = |message: &crate::support::Message| message.header("cloudEvents_subject").as_deref() == Some(id);
+    events.until(|seen| seen.iter().filter(|message| is_told(message)).count() == 2).await;
+    let told: Vec<_> = events.seen.iter().filter(|message| is_told(message)).map(crate::support::record::key).collect();
+    assert_eq!(told, wanted);
+    assert!(events.seen.iter().any(|message| is_told(message) && message.text().contains(r#""orderValue":1.10"#)));
+}
