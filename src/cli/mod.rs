@@ -2,11 +2,13 @@
 //!
 //! Errors go to standard error and say what happened, why, and what to do next.
 
+mod backfill;
 mod check;
 mod keys;
 mod login;
 mod logout;
 mod parked;
+mod progress;
 mod replay;
 mod schema;
 mod send;
@@ -19,12 +21,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
-use crate::app::{App, Signals};
+use crate::app::{Account, App, Signals};
 use crate::broker::Link;
 use crate::config::{self, AccountConfig, Config};
 use crate::domain::account::AccountName;
+use crate::events::Recorder;
+use crate::ffn::shipping_methods::ShippingMethods;
+use crate::metrics::Metrics;
 use crate::store::{self, Sqlite};
 use crate::telemetry;
 
@@ -54,6 +60,8 @@ enum Command {
     Keys(keys::Action),
     /// Shows events as they arrive
     Tail(tail::Arguments),
+    /// Reads a past period of an account's feeds again, beside live traffic
+    Backfill(backfill::Arguments),
     /// Publishes events of the journal again
     Replay(replay::Arguments),
     /// Shows items of feeds that could not be told as events, and tries them again
@@ -103,6 +111,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Logout(arguments) => logout::run(&config, &arguments).await,
         Command::Keys(action) => keys::run(&config, &action).await,
         Command::Tail(arguments) => tail::run(&config, &arguments).await,
+        Command::Backfill(arguments) => backfill::run(&config, &arguments).await,
         Command::Replay(arguments) => replay::run(&config, &arguments).await,
         Command::Parked(action) => parked::run(&config, &action).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
@@ -137,6 +146,32 @@ async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
     let store = store::open(&config.store).await?;
     store.remarks().iter().for_each(|remark| complain(remark));
     Ok(store)
+}
+
+/// What records items of an account's feeds, for a command of a person's.
+fn recorder(config: &Config, account: &AccountConfig, store: Arc<Sqlite>) -> anyhow::Result<Recorder> {
+    let metrics = Metrics::new()?;
+    let made = Account::new(account, store.clone(), &metrics)?;
+    Ok(Recorder {
+        shipping_methods: Arc::new(ShippingMethods::new(made.client.clone())),
+        client: made.client,
+        journal: store,
+        exchange: config.broker.events_exchange.clone(),
+        mode: config.broker.event_mode,
+        metrics: metrics.events,
+    })
+}
+
+/// An instant, or a stretch of time that ends now.
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Ok(instant.with_timezone(&Utc));
+    }
+    let back = humantime::parse_duration(text).ok().and_then(|back| chrono::TimeDelta::from_std(back).ok());
+    back.and_then(|back| Utc::now().checked_sub_signed(back)).ok_or_else(|| {
+        "write an instant with its time zone, such as 2026-11-01T00:00:00Z, or how long ago, such as 2h or 3days"
+            .to_owned()
+    })
 }
 
 /// A connection to the broker for a command of a person's.

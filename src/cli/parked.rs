@@ -9,14 +9,11 @@ use chrono::SubsecRound;
 use serde_json::json;
 
 use super::{clean, complain, opened};
-use crate::app::Account;
 use crate::config::Config;
 use crate::domain::account::AccountName;
 use crate::domain::message::rfc3339;
 use crate::events::Recorder;
 use crate::events::parked::{self, Retried};
-use crate::ffn::shipping_methods::ShippingMethods;
-use crate::metrics::Metrics;
 use crate::store::{ParkedEntry, ParkedFilter, Parking, Sqlite};
 use crate::telemetry::Chain;
 
@@ -185,16 +182,7 @@ impl Attempts<'_> {
         }
         let name: AccountName = account.parse()?;
         let config = super::account_named(self.config, &name)?;
-        let metrics = Metrics::new()?;
-        let made = Account::new(config, self.store.clone(), &metrics)?;
-        let recorder = Recorder {
-            shipping_methods: Arc::new(ShippingMethods::new(made.client.clone())),
-            client: made.client,
-            journal: self.store.clone(),
-            exchange: self.config.broker.events_exchange.clone(),
-            mode: self.config.broker.event_mode,
-            metrics: metrics.events,
-        };
+        let recorder = super::recorder(self.config, config, self.store.clone())?;
         self.recorders.insert(account.to_owned(), recorder.clone());
         Ok(recorder)
     }

@@ -1,14 +1,10 @@
 //! `ffn-bridge replay`: publishes events of the journal again.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use chrono::{DateTime, Utc};
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::{complain, explained, link, opened};
+use super::progress::Progress;
+use super::{complain, explained, link, opened, time};
 use crate::app::Signals;
 use crate::broker::topology::{self, Item};
 use crate::broker::{DIRECT_REPLY_TO, Link, Publisher};
@@ -17,9 +13,8 @@ use crate::domain::account::AccountName;
 use crate::domain::message::rfc3339;
 use crate::events::replay::{Replay, Tally};
 use crate::store::{Archive, Selection, Sqlite, Survey};
-
-/// How often a line of progress is written where no terminal shows a bar.
-const LINE: Duration = Duration::from_secs(5);
+use anyhow::bail;
+use chrono::{DateTime, Utc};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -41,18 +36,6 @@ pub(super) struct Arguments {
     /// Counts what would be published, and publishes nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-/// An instant, or a stretch of time that ends now.
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Ok(instant.with_timezone(&Utc));
-    }
-    let back = humantime::parse_duration(text).ok().and_then(|back| chrono::TimeDelta::from_std(back).ok());
-    back.and_then(|back| Utc::now().checked_sub_signed(back)).ok_or_else(|| {
-        "write an instant with its time zone, such as 2026-11-01T00:00:00Z, or how long ago, such as 2h or 3days"
-            .to_owned()
-    })
 }
 
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -84,8 +67,8 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
     let publisher = ready(config, arguments, &survey, &link).await?;
     let queue = arguments.to_queue.clone();
     let mut replay = Replay::new(store, publisher, selection, survey.ends.clone(), queue);
-    let mut progress = Progress::new(total);
-    let ending = to_the_end(&mut replay, &mut progress, &mut signals).await;
+    let mut progress = Progress::new("events");
+    let ending = to_the_end(&mut replay, &mut progress, total, &mut signals).await;
     progress.clear();
     let code = summarize(&ending, replay.tally(), total)?;
     tell_waiting(&survey);
@@ -159,7 +142,7 @@ enum Ending {
 }
 
 /// Burst after burst. A signal lets the one that is under way end; a second one does not.
-async fn to_the_end(replay: &mut Replay, progress: &mut Progress, signals: &mut Signals) -> Ending {
+async fn to_the_end(replay: &mut Replay, progress: &mut Progress, total: u64, signals: &mut Signals) -> Ending {
     loop {
         let (stepped, interrupted) = {
             let mut step = std::pin::pin!(replay.step());
@@ -177,7 +160,7 @@ async fn to_the_end(replay: &mut Replay, progress: &mut Progress, signals: &mut 
         match stepped {
             Ok(false) => return Ending::Done,
             Ok(true) if interrupted => return Ending::Interrupted { open: false },
-            Ok(true) => progress.show(replay.tally()),
+            Ok(true) => progress.show(replay.tally().tried(), total, ""),
             Err(error) => return Ending::Failed(error.into()),
         }
     }
@@ -240,43 +223,6 @@ fn tell_waiting(survey: &Survey) {
 
 fn events(number: u64) -> &'static str {
     if number == 1 { "event" } else { "events" }
-}
-
-/// A bar on a terminal, else a line from time to time.
-struct Progress {
-    total: u64,
-    bar: Option<ProgressBar>,
-    told: Instant,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(total);
-            let style = ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} events, {per_sec}, {eta} left");
-            // A template that can't be read is a fault of this line; the usual look does as well.
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        Self { total, bar, told: Instant::now() }
-    }
-
-    fn show(&mut self, tally: &Tally) {
-        match &self.bar {
-            Some(bar) => bar.set_position(tally.tried()),
-            None if self.told.elapsed() >= LINE => {
-                self.told = Instant::now();
-                complain(&format!("{} of {} events", tally.tried(), self.total));
-            }
-            None => {}
-        }
-    }
-
-    fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]

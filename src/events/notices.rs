@@ -197,6 +197,9 @@ mod tests {
         fn known<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Vec<String>) -> Pending<'a, HashMap<String, Known>> {
             panic!("notices ask for nothing")
         }
+        fn held(&self, _: Vec<uuid::Uuid>) -> Pending<'_, HashSet<uuid::Uuid>> {
+            panic!("notices ask for nothing")
+        }
         fn holes<'a>(&'a self, _: &'a AccountName) -> Pending<'a, Vec<(String, Known)>> {
             panic!("notices ask for nothing")
         }

@@ -13,12 +13,13 @@ mod retention;
 pub mod seal;
 mod sqlite;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub use archive::{Archive, Ends, Selection, Survey};
 pub use config::{Config, Database, Retention};
@@ -224,6 +225,9 @@ pub trait Journal: Send + Sync {
         feed: FeedName,
         ids: Vec<String>,
     ) -> Pending<'a, HashMap<String, Known>>;
+
+    /// Those of these events that the journal holds.
+    fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>>;
 
     /// The stock ledgers of an account that have a hole, with what is known of them.
     fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>>;

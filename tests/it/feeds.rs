@@ -194,6 +194,61 @@ async fn a_stock_version_that_the_feed_drops_is_found_in_the_list_and_one_that_i
     assert_eq!(world.bridge.count("ffn_bridge_stock_gaps_total{account=\"acme\"}").await, 1);
 }
 
+#[tokio::test]
+async fn a_backfill_tells_what_was_before_the_start_beside_live_traffic_and_only_once() {
+    let mut world = Setup::new().simulator(&["--chunk-size", "20"]).build().await;
+    world.simulator.bulk(30, "OLD-").await;
+    for number in 1..=30 {
+        world.simulator.advance(&format!("OLD-{number:06}"), "Shipped").await;
+    }
+    // The present is known to the second.
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    world.bridge.start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    until("both feeds have begun", async || {
+        (world.db().number("SELECT COUNT(*) FROM checkpoints", []) == 2).then_some(())
+    })
+    .await;
+    let of = |all: &[Message], prefix: &str, event: &str| {
+        let fits = |message: &&Message| {
+            let number = message.data()["merchantOutboundNumber"].as_str().unwrap_or_default().to_owned();
+            message.event() == event && number.starts_with(prefix)
+        };
+        all.iter().filter(fits).count()
+    };
+    let backfill = |more: &[&str]| {
+        let arguments = ["backfill", "acme", "--from", "1h", "--rate", "1000"];
+        let output = world.bridge.cli(&[&arguments[..], more].concat(), "");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let rehearsed = backfill(&["--dry-run"]);
+    assert!(rehearsed.contains("30  ffn.outbound.created.v1\n"), "{rehearsed}");
+    assert!(rehearsed.contains("30  ffn.shipment.dispatched.v1\n"), "{rehearsed}");
+    assert!(rehearsed.ends_with("180 new events would be in the journal\n"), "{rehearsed}");
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM journal", []), 0);
+
+    world.simulator.bulk(10, "LIVE-").await;
+    let read = backfill(&[]);
+    for number in 1..=10 {
+        world.simulator.advance(&format!("LIVE-{number:06}"), "Shipped").await;
+    }
+    events
+        .until(|all| {
+            let told = |prefix, wanted| {
+                ["created", "pending", "acknowledged", "pickprocess", "shipped", "dispatched"]
+                    .iter()
+                    .all(|event| of(all, prefix, event) == wanted)
+            };
+            told("OLD-", 30) && told("LIVE-", 10)
+        })
+        .await;
+    assert!(read.ends_with(" in the journal\n"), "{read}");
+    assert_eq!(backfill(&[]), "0 new events in the journal\n");
+    let ids: BTreeSet<String> = events.seen.iter().map(Message::id).collect();
+    assert_eq!((ids.len(), events.seen.len()), (240, 240), "each once");
+}
+
 /// The number once every feed has been polled twice since it last changed.
 async fn until_quiet(world: &World, count: impl Fn(&World) -> i64) -> i64 {
     let mut last = count(world);

@@ -85,7 +85,10 @@ async fn a_replay_takes_what_fits_and_a_dry_run_counts_it() {
     let (_, said) = run(&world, &["replay", "--dry-run", "--until", "1h"]).await;
     tells(&said, &["         0  would be published"]);
     // By the event's time, to the millisecond: from the last order's creation on.
-    let last = seen.iter().rfind(|message| message.event() == "created").unwrap();
+    let time = |message: &&crate::support::Message| {
+        chrono::DateTime::parse_from_rfc3339(&message.header("cloudEvents_time").unwrap()).unwrap()
+    };
+    let last = seen.iter().filter(|message| message.event() == "created").max_by_key(time).unwrap();
     let time = last.header("cloudEvents_time").unwrap();
     let (_, said) = run(&world, &["replay", "--dry-run", "--type", "ffn.outbound.created.v1", "--since", &time]).await;
     tells(&said, &["1  would be published"]);

@@ -505,8 +505,8 @@ async fn stock_changes_by_every_field_of_the_document() {
         (format!("{red} and stockChangeId/warehouseId ne '{main}'"), 1, Some(1), Some(0)),
         (format!("stockChangeId/warehouseId eq '{main}' and changeType eq 'Teleported'"), 1, Some(1), Some(1)),
         (format!("{red} and current eq true"), 2, Some(2), None),
-        (format!("inboundItem/inboundId eq '{inbound}'"), 1, Some(1), Some(1)),
-        ("inboundItem/merchantInboundNumber eq 'I-1'".to_owned(), 1, None, None),
+        (format!("inboundItem/inboundId eq '{inbound}'"), 2, Some(2), Some(2)),
+        ("inboundItem/merchantInboundNumber eq 'I-1'".to_owned(), 2, None, None),
         (format!("outboundItem/outboundId eq '{outbound}'"), 2, Some(2), Some(2)),
         ("outboundItem/merchantOutboundNumber eq 'S-000001'".to_owned(), 1, None, None),
         (

@@ -1,10 +1,11 @@
 //! The journal in SQLite.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Rows, params};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::Sqlite;
 use super::thread::{Access, Fault};
@@ -52,6 +53,19 @@ impl Journal for Sqlite {
                 }
             }
             Ok(found)
+        }))
+    }
+
+    fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>> {
+        Box::pin(self.handle.call(Access::Read, "look for events", move |connection| {
+            let mut exists = connection.prepare_cached("SELECT 1 FROM journal WHERE unique_id = ?1")?;
+            let mut held = HashSet::new();
+            for id in ids {
+                if exists.exists([id.as_bytes().to_vec()])? {
+                    held.insert(id);
+                }
+            }
+            Ok(held)
         }))
     }
 

@@ -1,0 +1,57 @@
+//! How far something is: a bar on a terminal, else a line from time to time.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::complain;
+
+/// How often a line is written where no terminal shows a bar.
+const LINE: Duration = Duration::from_secs(5);
+
+/// The progress of one thing.
+pub(super) struct Progress {
+    unit: &'static str,
+    bar: Option<ProgressBar>,
+    told: Instant,
+}
+
+impl Progress {
+    /// Of so many of these: `events`.
+    pub(super) fn new(unit: &'static str) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            let style = ProgressStyle::with_template(&format!(
+                "{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left  {{msg}}"
+            ));
+            // A template that can't be read is a fault of this line; the usual look does as well.
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { unit, bar, told: Instant::now() }
+    }
+
+    pub(super) fn show(&mut self, done: u64, of: u64, more: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(of);
+                bar.set_position(done);
+                bar.set_message(more.to_owned());
+            }
+            None if self.told.elapsed() >= LINE => {
+                self.told = Instant::now();
+                let unit = self.unit;
+                let more = if more.is_empty() { String::new() } else { format!("  {more}") };
+                complain(&format!("{done} of {of} {unit}{more}"));
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
