@@ -25,7 +25,8 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   GET    /_simulator/{kind}                      all of them with history and log (?id= ?number= ?prefix= ?since=;
                                                  stock-changes: ?warehouse= ?jfsku=)
   POST   /_simulator/{kind}/{id}/raw             {\"member\":<literal, or null to remove>}  (?touch=true stamps a change)
-  POST   /_simulator/{kind}/{id}/hide            {\"reads\":1} | {\"seconds\":5} | {\"always\":true} | {} to show it again
+  POST   /_simulator/{kind}/{id}/instead         a text in the place of the whole object, empty to end it (?feeds=true)
+  POST   /_simulator/{kind}/{id}/hide            {\"reads\":1} | {\"seconds\":5} | {\"always\":true,\"lists\":true} | {} to show it
   POST   /_simulator/{kind}/{id}/touch           a change in which nothing changes
   not for outbounds, notifications, return-changes, stock-changes:
   POST   /_simulator/{kind}                      makes one; members as the API has them, defaults for the rest
