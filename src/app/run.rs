@@ -163,7 +163,8 @@ impl App {
             for feed in &account.config.events.feeds {
                 let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll };
                 let config = account.config.events.clone();
-                let poller = Poller { reader, config, progress: self.progress.clone() };
+                let (progress, memory) = (self.progress.clone(), self.config.store.retention.entities);
+                let poller = Poller { reader, config, progress, memory };
                 let stop = stage.token();
                 watch.spawn(stage, format!("the poller of {}/{feed}", account.client.account()), move || {
                     let (poller, stop) = (poller.clone(), stop.clone());

@@ -46,6 +46,8 @@ pub struct Poller {
     pub config: Config,
     /// Shown on the status page.
     pub progress: Progress,
+    /// How long it is kept what is known of an entity.
+    pub memory: Duration,
 }
 
 /// What a poll found.
@@ -159,7 +161,10 @@ impl Poller {
         let Some(window) = self.window(checkpoint.position, refusals) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
-        let telling = Telling::since(checkpoint.started_at);
+        // What is known of an entity may have been forgotten: what was told of it before is not told again.
+        let memory = TimeDelta::from_std(self.memory).unwrap_or(TimeDelta::MAX);
+        let remembered = window.from.checked_sub_signed(memory).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let telling = Telling::since(checkpoint.started_at.max(remembered));
         let Read { mut events, end } = self.reader.read(window, telling).await?;
         if self.feed() == FeedName::Stocks {
             let patience = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
