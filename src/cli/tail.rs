@@ -62,6 +62,22 @@ async fn listen_again(config: &Config, arguments: &Arguments, link: &crate::brok
     }
 }
 
+/// What an event's entity is called, best name first.
+const NAMES: [&str; 12] = [
+    "merchantOutboundNumber",
+    "merchantInboundNumber",
+    "merchantReturnNumber",
+    "fulfillerReturnNumber",
+    "merchantSku",
+    "name",
+    "userId",
+    "merchantId",
+    "outboundId",
+    "inboundId",
+    "jfsku",
+    "account",
+];
+
 fn show(delivery: &Delivery, json: bool) -> io::Result<()> {
     let mut output = io::stdout().lock();
     if json {
@@ -85,8 +101,8 @@ fn line(delivery: &Delivery, color: bool) -> String {
     let clock = clean(time.get(11..19).unwrap_or("--:--:--"));
     let key = format!("{:<32}", clean(delivery.routing_key()));
     let key = if color { format!("\u{1b}[1m{key}\u{1b}[0m") } else { key };
-    let id = text("outboundId").or_else(|| text("account")).unwrap_or_default();
-    let mut words = vec![clean(text("merchantOutboundNumber").unwrap_or(id))];
+    let name = NAMES.iter().find_map(|name| text(name)).unwrap_or_default();
+    let mut words = vec![clean(name)];
     match (text("previousStatus"), text("status")) {
         (Some(before), Some(now)) => words.push(clean(&format!("{before} → {now}"))),
         (None, Some(now)) => words.push(clean(now)),
@@ -99,6 +115,18 @@ fn line(delivery: &Delivery, color: bool) -> String {
     if data.get("trackingIds").is_some() {
         words.push(format!("{} {}", clean(text("carrier").unwrap_or("carrier unknown")), list("trackingIds")));
         words.push(list("trackingUrls"));
+    }
+    let number = |name: &str| data.get(name).filter(|value| value.is_number()).map(Value::to_string);
+    if let (Some(version), Some(kind)) = (number("stockVersion"), text("changeType")) {
+        let of = |name: &str| number(name).filter(|by| by != "0").map(|by| format!("{name} {by}"));
+        let by =
+            ["quantity", "quantityReserved", "quantityBlocked", "quantityAnnounced"].iter().filter_map(|it| of(it));
+        let place = text("warehouseId").unwrap_or_default();
+        words.push(clean(&format!("{kind}  {}  #{version} in {place}", by.collect::<Vec<_>>().join(", "))));
+    }
+    if let (Some(from), Some(to)) = (number("fromVersion"), number("toVersion")) {
+        words
+            .push(clean(&format!("entries {from} to {to} of {} are missing", text("warehouseId").unwrap_or_default())));
     }
     if let Some(reason) = text("reason") {
         words.push(clean(reason));
