@@ -14,7 +14,8 @@ const MOST_PAGES: usize = 200;
 /// look at warehouse and product again, but may: a filter that FFN ignores returns everything (contract 4).
 ///
 /// # Errors
-/// See [`Error`]; [`Error::Unreadable`] if the answer is no list, or does not end.
+/// See [`Error`]; [`Error::Unreadable`] if the answer is no list. Of a list that does not end soon it is what was
+/// found until then.
 pub async fn find_changes(
     client: &Client,
     warehouse: &str,
@@ -44,5 +45,6 @@ pub async fn find_changes(
             return Ok(found);
         }
     }
-    Err(unreadable("the list does not end"))
+    tracing::warn!(account = %client.account(), warehouse, jfsku, "the ledger is too long to be looked through");
+    Ok(found)
 }
