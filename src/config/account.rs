@@ -29,6 +29,10 @@ const SANDBOX: &str = "https://ffn-sbx.api.jtl-software.com/api";
 const AUTHORIZE: &str = "https://oauth2.api.jtl-software.com/authorize";
 const TOKEN: &str = "https://oauth2.api.jtl-software.com/token";
 
+/// How long a feed fails before that is told, where nothing else is written: so many polls, and at least so long.
+const STALLED_POLLS: u32 = 10;
+const STALLED_AFTER: Duration = Duration::from_secs(300);
+
 /// One account.
 pub(super) fn account(section: &mut Section<'_>) -> Option<AccountConfig> {
     let name = section.required("name", r#"name = "acme""#, account_name);
@@ -44,6 +48,7 @@ pub(super) fn account(section: &mut Section<'_>) -> Option<AccountConfig> {
     let poll_interval = section.or("poll_interval", "30s", duration(MILLISECOND..=DAY));
     let overlap = section.or("overlap", "5m", duration(Duration::ZERO..=DAY));
     let safety_lag = section.or("safety_lag", "5s", duration(Duration::ZERO..=HOUR));
+    let stalled_after = section.optional("stalled_after", duration(MILLISECOND..=DAY));
     let rate_limit = section.or("rate_limit", "5/s", rate);
     let max_concurrency = section.or("max_concurrency", 4, integer::<u16>(1..=100));
     let call_timeout = section.or("call_timeout", "30s", duration(MILLISECOND..=10 * MINUTE));
@@ -62,11 +67,13 @@ pub(super) fn account(section: &mut Section<'_>) -> Option<AccountConfig> {
         max_concurrency: usize::from(max_concurrency?),
         call_timeout: call_timeout?,
     };
+    let poll_interval = poll_interval?;
     let events = events::Config {
         feeds: feeds?,
-        poll_interval: poll_interval?,
+        poll_interval,
         overlap: overlap?,
         safety_lag: safety_lag?,
+        stalled_after: stalled_after?.unwrap_or((poll_interval * STALLED_POLLS).max(STALLED_AFTER)),
         start: start?,
     };
     Some(AccountConfig { ffn, events })

@@ -17,6 +17,8 @@ pub struct Config {
     pub overlap: Duration,
     /// How far a window's end stays behind the server's clock.
     pub safety_lag: Duration,
+    /// How long a feed fails before it is told as stalled.
+    pub stalled_after: Duration,
     /// Where reading begins when nothing was read before.
     pub start: Start,
 }

@@ -37,6 +37,7 @@ mod recorder;
 mod rehearsal;
 mod relay;
 pub mod replay;
+mod stall;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::domain::account::{AccountName, Role};
 use crate::domain::entity;
@@ -29,7 +30,8 @@ const RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times();
 
 /// The types of the events about the bridge itself.
-pub(super) const TYPES: [&str; 1] = ["ffn.bridge.login-required.v1"];
+pub(super) const TYPES: [&str; 3] =
+    ["ffn.bridge.feed-recovered.v1", "ffn.bridge.feed-stalled.v1", "ffn.bridge.login-required.v1"];
 
 /// Tells what has to be known of one account.
 #[derive(Clone)]
@@ -47,14 +49,14 @@ pub struct Notices {
 }
 
 /// Something that an operator has to know.
-struct Notice<T> {
+pub(super) struct Notice<T> {
     /// Last word of the routing key.
-    event: &'static str,
+    pub(super) event: &'static str,
     /// When it was found out.
-    at: DateTime<Utc>,
+    pub(super) at: DateTime<Utc>,
     /// What tells it from others of the same name.
-    discriminator: Vec<String>,
-    data: T,
+    pub(super) discriminator: Vec<String>,
+    pub(super) data: T,
 }
 
 impl Notices {
@@ -87,7 +89,7 @@ impl Notices {
     }
 
     /// Records a notice, unless it is on record.
-    async fn tell<T: Serialize>(&self, notice: Notice<T>) -> Result<(), store::Error> {
+    pub(super) async fn tell<T: Serialize>(&self, notice: Notice<T>) -> Result<(), store::Error> {
         let event = notice.event;
         match self.draft(notice) {
             Ok(draft) => {
@@ -100,11 +102,16 @@ impl Notices {
         Ok(())
     }
 
+    /// The id of a notice: a function of what it is about.
+    pub(super) fn id(&self, event: &str, discriminator: &[String]) -> Uuid {
+        let mut id = vec![self.account.as_str(), "bridge", event];
+        id.extend(discriminator.iter().map(String::as_str));
+        entity::event_id(&id)
+    }
+
     fn draft<T: Serialize>(&self, notice: Notice<T>) -> Result<Draft, serde_json::Error> {
         let Notice { event, at, discriminator, data } = notice;
         let account = self.account.as_str();
-        let mut id = vec![account, "bridge", event];
-        id.extend(discriminator.iter().map(String::as_str));
         Ok(Draft {
             lane: Lane::Events(self.account.clone()),
             destination: Destination {
@@ -116,7 +123,7 @@ impl Notices {
             mode: self.mode,
             headers: BTreeMap::new(),
             event: CloudEvent {
-                id: entity::event_id(&id),
+                id: self.id(event, &discriminator),
                 event_type: format!("ffn.bridge.{event}.v1"),
                 subject: Some(account.to_owned()),
                 time: at,
@@ -197,7 +204,10 @@ mod tests {
         fn known<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Vec<String>) -> Pending<'a, HashMap<String, Known>> {
             panic!("notices ask for nothing")
         }
-        fn held(&self, _: Vec<uuid::Uuid>) -> Pending<'_, HashSet<uuid::Uuid>> {
+        fn event_time(&self, _: Uuid) -> Pending<'_, Option<DateTime<Utc>>> {
+            panic!("notices ask for nothing")
+        }
+        fn held(&self, _: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>> {
             panic!("notices ask for nothing")
         }
         fn holes<'a>(&'a self, _: &'a AccountName) -> Pending<'a, Vec<(String, Known)>> {

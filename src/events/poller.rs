@@ -16,6 +16,7 @@ use super::config::Start;
 use super::ledger;
 use super::normalizer::Telling;
 use super::reader::{Read, Reader};
+use super::stall::Stall;
 use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
 use crate::domain::feed::{Checkpoint, FeedName, Window};
@@ -66,13 +67,19 @@ impl Poller {
         let mut trouble: Option<String> = None;
         let mut backoff = self.backoff();
         let mut interval = self.config.poll_interval;
+        let mut stall = Stall::new(&self.reader.recorder, self.feed(), self.config.stalled_after);
         while !stop.is_cancelled() {
             let polled = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                polled = self.poll(refusals) => polled,
+                polled = async {
+                    stall.look().await;
+                    let polled = self.poll(refusals).await;
+                    self.account_for(&polled);
+                    stall.note(&polled).await;
+                    polled
+                } => polled,
             };
-            self.account_for(&polled);
             let wait = match polled {
                 Ok(Polled { is_behind, events }) => {
                     if trouble.take().is_some() {

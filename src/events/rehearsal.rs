@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -80,6 +81,9 @@ impl Journal for Rehearsal {
 
     fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>> {
         self.real.held(ids)
+    }
+    fn event_time(&self, id: Uuid) -> Pending<'_, Option<DateTime<Utc>>> {
+        self.real.event_time(id)
     }
     fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>> {
         self.real.holes(account)

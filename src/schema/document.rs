@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
 use super::envelope::Envelope;
-use super::event::{LoginRequiredData, ShipmentData, StockChangeData, StockGapData};
+use super::event::{
+    FeedRecoveredData, FeedStalledData, LoginRequiredData, ShipmentData, StockChangeData, StockGapData,
+};
 use super::result::{FAILED_TYPE, ResultFailed, ResultSucceeded, SUCCEEDED_TYPE};
 use super::snapshot;
 use super::{examples, tidy};
@@ -289,12 +291,27 @@ fn shipment_events() -> Vec<Document> {
 
 /// Events about the bridge itself.
 fn bridge_events() -> Vec<Document> {
-    vec![message::<LoginRequiredData>(
-        Kind::Event,
-        "ffn.bridge.login-required.v1",
-        "An account can't call until a person has acted.",
-        &Shape::default(),
-    )]
+    let shape = Shape::default();
+    vec![
+        message::<LoginRequiredData>(
+            Kind::Event,
+            "ffn.bridge.login-required.v1",
+            "An account can't call until a person has acted.",
+            &shape,
+        ),
+        message::<FeedStalledData>(
+            Kind::Event,
+            "ffn.bridge.feed-stalled.v1",
+            "A feed has failed for long; nothing of it is lost.",
+            &shape,
+        ),
+        message::<FeedRecoveredData>(
+            Kind::Event,
+            "ffn.bridge.feed-recovered.v1",
+            "A feed that was told as stalled is read again.",
+            &shape,
+        ),
+    ]
 }
 
 /// The whole body of a structured message: the envelope with its `data`.

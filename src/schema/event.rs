@@ -191,3 +191,42 @@ pub struct LoginRequiredData {
     /// What to do, in words, with the command to run.
     pub action: String,
 }
+
+/// A feed has failed for long. Nothing of it is lost: it is tried again by itself and read on from `position`. There is
+/// one event for each stall.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedStalledData {
+    /// The configured account.
+    pub account: String,
+    /// The feed, as the configuration names it.
+    pub feed: String,
+    /// When it first failed, as far as this process knows; on FFN's clock.
+    pub since: DateTime<Utc>,
+    /// Everything before this instant of FFN's clock has been read. Left out where the feed was never read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub position: Option<DateTime<Utc>>,
+    /// Polls that have failed since.
+    pub failures: u32,
+    /// Why the last one failed.
+    pub error: String,
+    /// What to do, in words.
+    pub action: String,
+}
+
+/// A feed that was told as stalled is read again.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedRecoveredData {
+    /// The configured account.
+    pub account: String,
+    /// The feed, as the configuration names it.
+    pub feed: String,
+    /// `since` of the stall.
+    pub stalled_since: DateTime<Utc>,
+    /// When it was read again; on FFN's clock.
+    pub recovered_at: DateTime<Utc>,
+    /// Everything before this instant of FFN's clock has been read.
+    pub position: DateTime<Utc>,
+}

@@ -40,7 +40,7 @@ fn event_data(name: &str) -> Value {
     let (kind, word) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match kind {
         "shipment" => shipment_data(word),
-        "bridge" => bridge_data(),
+        "bridge" => bridge_data(word),
         "stock" => stock_data(word),
         _ => Resource::all().find(|it| it.name == kind).map_or(Value::Null, |resource| entity_data(resource, word)),
     }
@@ -174,14 +174,25 @@ fn shipment_data(event: &str) -> Value {
     data
 }
 
-fn bridge_data() -> Value {
-    json!({
-        "account": "acme",
-        "cause": "token-refused",
-        "reason": "the OAuth server refused it with status 401: invalid_request: Token has been revoked",
-        "since": "2026-01-05T08:03:00Z",
-        "action": "run `ffn-bridge login acme`"
-    })
+fn bridge_data(event: &str) -> Value {
+    match event {
+        "feed-stalled" => json!({
+            "account": "acme", "feed": "outbounds", "since": "2026-01-05T08:03:00Z",
+            "position": "2026-01-05T08:02:25Z", "failures": 9, "error": "FFN could not be read: FFN answered 503",
+            "action": "look at the error, and whether FFN can be reached; the feed is tried again by itself"
+        }),
+        "feed-recovered" => json!({
+            "account": "acme", "feed": "outbounds", "stalledSince": "2026-01-05T08:03:00Z",
+            "recoveredAt": "2026-01-05T08:21:30Z", "position": "2026-01-05T08:21:25Z"
+        }),
+        _ => json!({
+            "account": "acme",
+            "cause": "token-refused",
+            "reason": "the OAuth server refused it with status 401: invalid_request: Token has been revoked",
+            "since": "2026-01-05T08:03:00Z",
+            "action": "run `ffn-bridge login acme`"
+        }),
+    }
 }
 
 fn result_data(name: &str) -> Value {

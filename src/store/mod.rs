@@ -226,6 +226,9 @@ pub trait Journal: Send + Sync {
         ids: Vec<String>,
     ) -> Pending<'a, HashMap<String, Known>>;
 
+    /// The time of a unique event, if the journal holds it; in whole milliseconds.
+    fn event_time(&self, id: Uuid) -> Pending<'_, Option<DateTime<Utc>>>;
+
     /// Those of these events that the journal holds.
     fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>>;
 

@@ -239,3 +239,41 @@ async fn a_refresh_whose_answer_is_lost_is_shown_in_doubt_until_it_is_settled() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_feed_that_fails_for_long_is_told_once_and_its_recovery_too_also_after_a_restart() {
+    let account = "feeds = [\"outbounds\"]\nstalled_after = \"300ms\"";
+    let mut world = Setup::new().account(account).start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    world.simulator.bulk(1, "BEFORE-").await;
+    receive_until(&mut events, "BEFORE-000001").await;
+    let fail = json!({"match": {"path": "/updates"}, "times": 0, "kind": {"status": 503}});
+    let named = |seen: &[Message], event: &str| notices(seen).iter().filter(|it| it.event() == event).count();
+
+    world.simulator.fault(fail.clone()).await;
+    events.until(|seen| named(seen, "feed-stalled") == 1).await;
+    let told = notices(&events.seen)[0].clone();
+    assert_eq!(told.routing_key, "acme.bridge.feed-stalled");
+    let stalled = told.data();
+    assert_eq!((&stalled["account"], &stalled["feed"]), (&json!("acme"), &json!("outbounds")));
+    assert!(is_time(&stalled["since"]) && is_time(&stalled["position"]), "{stalled}");
+    assert!(stalled["failures"].as_u64() >= Some(1) && stalled["error"].as_str().unwrap().contains("503"), "{stalled}");
+    // The same stall in another process is no other stall.
+    world.bridge.stop().await;
+    let polls = async || world.simulator.requests("GET", "/updates").await.len();
+    let before = polls().await;
+    world.bridge.spawn();
+    until("it has failed for long again", async || (polls().await > before + 4).then_some(())).await;
+    world.simulator.control("DELETE", "faults", None).await;
+    events.until(|seen| named(seen, "feed-recovered") == 1).await;
+    let recovered = notices(&events.seen).last().unwrap().data();
+    assert_eq!(recovered["stalledSince"], stalled["since"]);
+    assert!(recovered["position"].as_str() > stalled["position"].as_str(), "{recovered}");
+    world.simulator.bulk(1, "AFTER-").await;
+    receive_until(&mut events, "AFTER-000001").await;
+
+    // A second stall is one of its own.
+    world.simulator.fault(fail).await;
+    events.until(|seen| named(seen, "feed-stalled") == 2).await;
+    assert_eq!((named(&events.seen, "feed-stalled"), named(&events.seen, "feed-recovered")), (2, 1));
+}

@@ -131,7 +131,20 @@ fn defaults_are_those_of_the_contract() {
     let of_a_merchant = FeedName::ALL.into_iter().filter(|feed| Feed::of(*feed).is_for(Role::Merchant));
     assert_eq!(events.feeds, of_a_merchant.collect::<Vec<_>>());
     assert_eq!([events.poll_interval, events.overlap, events.safety_lag], [30, 300, 5].map(Duration::from_secs));
+    assert_eq!(events.stalled_after, Duration::from_secs(300));
     assert_eq!(events.start, Start::Now);
+}
+
+#[test]
+fn a_feed_stalls_after_ten_polls_and_five_minutes_unless_it_is_said() {
+    for (lines, wanted) in [
+        ("poll_interval = \"1s\"\n", 300),
+        ("poll_interval = \"2m\"\n", 1200),
+        ("poll_interval = \"2m\"\nstalled_after = \"7s\"\n", 7),
+    ] {
+        let config = parse(&format!("{LEAST}{lines}"), &[]).unwrap();
+        assert_eq!(config.accounts[0].events.stalled_after, Duration::from_secs(wanted), "{lines}");
+    }
 }
 
 #[test]

@@ -56,6 +56,16 @@ impl Journal for Sqlite {
         }))
     }
 
+    fn event_time(&self, id: Uuid) -> Pending<'_, Option<DateTime<Utc>>> {
+        Box::pin(self.handle.call(Access::Read, "look for an event", move |connection| {
+            let time: Option<i64> = connection
+                .prepare_cached("SELECT event_time FROM journal WHERE unique_id = ?1")?
+                .query_row([id.as_bytes().to_vec()], |row| row.get(0))
+                .optional()?;
+            time.map(instant).transpose()
+        }))
+    }
+
     fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>> {
         Box::pin(self.handle.call(Access::Read, "look for events", move |connection| {
             let mut exists = connection.prepare_cached("SELECT 1 FROM journal WHERE unique_id = ?1")?;

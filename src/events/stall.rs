@@ -1,0 +1,157 @@
+//! A feed that fails for long: told as `bridge.feed-stalled`, once per stall, and as `bridge.feed-recovered` when it
+//! is read again.
+//!
+//! The checkpoint stands still during a stall and has moved after it, so where it stands names the stall, also after a
+//! restart. Whether a stall was told is asked of the journal.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use super::Error;
+use super::notices::{Notice, Notices};
+use super::poller::Polled;
+use super::recorder::Recorder;
+use crate::domain::entity;
+use crate::domain::feed::FeedName;
+use crate::ffn;
+use crate::schema::event::{FeedRecoveredData, FeedStalledData};
+use crate::store;
+use crate::telemetry::Chain;
+
+const STALLED: &str = "feed-stalled";
+const RECOVERED: &str = "feed-recovered";
+
+/// Watches over the polls of one feed.
+pub(super) struct Stall {
+    notices: Notices,
+    recorder: Recorder,
+    feed: FeedName,
+    /// How long it fails before it is told.
+    after: Duration,
+    /// Where the checkpoint stood when it was last looked at.
+    seen: Option<Position>,
+    /// Whether a stall at that position may be on record, and its end not.
+    is_open: bool,
+    failing: Option<Failing>,
+}
+
+/// A checkpoint's position; `None` where a feed was never read.
+type Position = Option<DateTime<Utc>>;
+
+/// Polls that fail, one after the other.
+struct Failing {
+    /// On FFN's clock, in whole milliseconds.
+    since: DateTime<Utc>,
+    begun: Instant,
+    failures: u32,
+    is_told: bool,
+}
+
+impl Stall {
+    pub(super) fn new(recorder: &Recorder, feed: FeedName, after: Duration) -> Self {
+        let notices = Notices {
+            account: recorder.account().clone(),
+            role: recorder.client.role(),
+            journal: recorder.journal.clone(),
+            exchange: recorder.exchange.clone(),
+            mode: recorder.mode,
+        };
+        // An earlier process may have told a stall.
+        Self { notices, recorder: recorder.clone(), feed, after, seen: None, is_open: true, failing: None }
+    }
+
+    /// Before a poll: remembers where the checkpoint stands, unless that is known.
+    pub(super) async fn look(&mut self) {
+        if self.seen.is_none() {
+            self.seen = self.position().await.ok();
+        }
+    }
+
+    /// After a poll: tells what has to be told. A store that fails is tried again after the next poll.
+    pub(super) async fn note(&mut self, polled: &Result<Polled, Error>) {
+        let now = self.recorder.client.server_now().trunc_subsecs(3);
+        let told = match polled {
+            Ok(_) => self.read(now).await,
+            Err(error) => self.failed(now, error).await,
+        };
+        if let Err(error) = told {
+            let (account, feed) = (&self.notices.account, self.feed);
+            tracing::warn!(%account, %feed, error = %Chain(&error), "the state of a feed could not be told; trying again after the next poll");
+        }
+    }
+
+    async fn failed(&mut self, now: DateTime<Utc>, error: &Error) -> Result<(), store::Error> {
+        let begun = || Failing { since: now, begun: Instant::now(), failures: 0, is_told: false };
+        let failing = self.failing.get_or_insert_with(begun);
+        failing.failures = failing.failures.saturating_add(1);
+        if failing.is_told || failing.begun.elapsed() < self.after {
+            return Ok(());
+        }
+        let (since, failures) = (failing.since, failing.failures);
+        let position = self.position().await?;
+        let data = FeedStalledData {
+            account: self.notices.account.to_string(),
+            feed: self.feed.to_string(),
+            since,
+            position,
+            failures,
+            error: Chain(error).to_string(),
+            action: action(error).to_owned(),
+        };
+        let discriminator = self.discriminator(position);
+        self.notices.tell(Notice { event: STALLED, at: since, discriminator, data }).await?;
+        (self.seen, self.is_open) = (Some(position), true);
+        if let Some(failing) = &mut self.failing {
+            failing.is_told = true;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, now: DateTime<Utc>) -> Result<(), store::Error> {
+        self.failing = None;
+        let (true, Some(seen)) = (self.is_open, self.seen) else { return Ok(()) };
+        let position = self.position().await?;
+        // A poll that had nothing to read is no end of a stall.
+        let Some(position) = position.filter(|position| Some(*position) != seen) else { return Ok(()) };
+        let discriminator = self.discriminator(seen);
+        let stalled = self.notices.id(STALLED, &discriminator);
+        if let Some(stalled_since) = self.notices.journal.event_time(stalled).await? {
+            let data = FeedRecoveredData {
+                account: self.notices.account.to_string(),
+                feed: self.feed.to_string(),
+                stalled_since,
+                recovered_at: now,
+                position,
+            };
+            self.notices.tell(Notice { event: RECOVERED, at: now, discriminator, data }).await?;
+        }
+        self.is_open = false;
+        Ok(())
+    }
+
+    async fn position(&self) -> Result<Position, store::Error> {
+        let checkpoint = self.notices.journal.checkpoint(&self.notices.account, self.feed).await?;
+        Ok(checkpoint.map(|checkpoint| checkpoint.position))
+    }
+
+    /// What names a stall of this feed.
+    fn discriminator(&self, position: Position) -> Vec<String> {
+        vec![self.feed.to_string(), position.map(entity::id_part).unwrap_or_default()]
+    }
+}
+
+/// What to do about a feed that fails.
+fn action(error: &Error) -> &'static str {
+    match error {
+        Error::Ffn(ffn::Error::NoToken {
+            source: ffn::auth::Error::NeedsLogin { .. } | ffn::auth::Error::ClientRefused { .. },
+            ..
+        }) => "do what the account's event login-required says; the feed is read on afterwards",
+        Error::Ffn(_) => "look at the error, and whether FFN can be reached; the feed is tried again by itself",
+        Error::Store(_) => {
+            "look at the error, and whether the database can be written; the feed is tried again by itself"
+        }
+        Error::Nonsense(_) => "look at the error and report it; the feed is tried again by itself",
+    }
+}
