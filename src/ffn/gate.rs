@@ -3,7 +3,8 @@
 //! [`super::Client`] passes here before each request. The guarantees: never more calls in flight or in a
 //! period than configured; after `Retry-After` nobody calls before that time; commands go before polls, of
 //! which at most one at a time waits at the door and gives way; a poll that has given way for long goes
-//! like a command, so that no flood of commands stops the feeds.
+//! like a command, so that no flood of commands stops the feeds; what runs in the background goes like a
+//! poll, and never takes more than its share.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Gate {
     slots: Semaphore,
     limiter: DefaultDirectRateLimiter,
+    background: DefaultDirectRateLimiter,
     commands_waiting: watch::Sender<usize>,
     door: tokio::sync::Mutex<()>,
     not_before: Mutex<Option<Instant>>,
@@ -41,6 +43,7 @@ impl Gate {
         Self {
             slots: Semaphore::new(max_concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             limiter: DefaultDirectRateLimiter::direct(quota(rate)),
+            background: DefaultDirectRateLimiter::direct(quota(share(rate))),
             commands_waiting: watch::Sender::new(0),
             door: tokio::sync::Mutex::default(),
             not_before: Mutex::default(),
@@ -51,7 +54,10 @@ impl Gate {
     /// Waits for the turn. The call is in flight until the permit is dropped; `None` can't happen, as the
     /// slots are never closed.
     pub(super) async fn enter(&self, priority: Priority) -> Option<SemaphorePermit<'_>> {
-        if priority == Priority::Poll
+        if priority == Priority::Background {
+            self.background.until_ready().await;
+        }
+        if priority != Priority::Command
             && let Some(permit) = self.enter_behind_commands().await
         {
             return Some(permit);
@@ -125,6 +131,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// What the background has of the budget: half.
+fn share(rate: RateLimit) -> RateLimit {
+    RateLimit { period: rate.period * 2, ..rate }
+}
+
 /// Calls evenly spread over the period; at once only what falls into one second.
 fn quota(rate: RateLimit) -> Quota {
     let seconds = u32::try_from(rate.period.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -160,7 +171,7 @@ mod tests {
                         tokio::task::yield_now().await
                     }
                 }
-                Priority::Command => {
+                _ => {
                     gate.commands_waiting.subscribe().wait_for(|waiting| *waiting == 1).await.unwrap();
                 }
             }
@@ -190,6 +201,16 @@ mod tests {
         }
         gate.close_for(Duration::from_secs(86_400));
         assert!(gate.closed_until().unwrap() <= Instant::now() + LONGEST_WAIT);
+    }
+
+    #[tokio::test]
+    async fn the_background_has_half_of_the_budget() {
+        let gate = gate(1, Duration::from_millis(50), 4);
+        let begin = Instant::now();
+        for _ in 0..3 {
+            drop(gate.enter(Priority::Background).await);
+        }
+        assert!(begin.elapsed() >= Duration::from_millis(200));
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ pub mod error;
 pub mod feeds;
 pub mod fields;
 mod gate;
+pub mod lists;
 mod oauth;
 pub mod operations;
 pub mod outbounds;

@@ -17,8 +17,10 @@ use crate::domain::account::Role;
 pub enum Priority {
     /// Somebody waits for the answer: goes first.
     Command,
-    /// Reading feeds and look-ups in the background.
+    /// Reading feeds, and what that needs.
     Poll,
+    /// Reading whole lists: has a share of the budget, so that feeds are read on meanwhile.
+    Background,
 }
 
 /// The part of the API a path belongs to (contract 1).

@@ -1,0 +1,280 @@
+//! Lists, read from their first row to their last while they change (contract 8).
+//!
+//! Rows come by the time they were made. Each page begins with the row at which the one before ended, so that
+//! rows which leave the list meanwhile and let the others move up are noticed: then it is gone back until the
+//! pages join again. The end is where a page has nothing after that row. Neither links nor totals are believed,
+//! as FFN may leave them out, count otherwise, or send fewer rows than were asked for (contract 18, 13 and 14).
+
+use chrono::{DateTime, Utc};
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::feeds::Endpoint;
+use super::{Client, Error, Priority, Request, outbounds};
+
+/// Rows of one page (contract 18, 14).
+const TOP: usize = 100;
+/// How far it is gone back first, when pages do not join.
+const STEP_BACK: u64 = 100;
+
+/// A list, and which of its rows.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The member that holds a row's id.
+    pub id: &'static str,
+    /// Only the rows that fit this (contract 8). FFN may ignore it.
+    pub filter: Option<String>,
+}
+
+/// How far a list has been read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Rows before the place where reading goes on.
+    pub rows: u64,
+    /// The last row that was read.
+    last: Option<Row>,
+}
+
+/// What a row is found again by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    id: String,
+    created_at: Option<DateTime<Utc>>,
+}
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// Rows that have not been read before, each as FFN sent it; some of them may have been, after rows have moved.
+    pub rows: Vec<Box<RawValue>>,
+    /// Where to go on.
+    pub next: Cursor,
+}
+
+/// The rows that come after `cursor`; `None` at the end of the list.
+///
+/// # Errors
+/// See [`Error`]; [`Error::Unreadable`] if the answer is no list.
+pub async fn read_on(client: &Client, list: &List, priority: Priority, cursor: &Cursor) -> Result<Option<Page>, Error> {
+    let mut at = cursor.clone();
+    // The last row that was read, again.
+    let mut skip = at.rows.saturating_sub(1);
+    let mut back = STEP_BACK;
+    loop {
+        let rows = fetch(client, list, priority, skip).await?;
+        let (end, count) = (skip + rows.len() as u64, rows.len());
+        let Some(read) = joins(list, &rows, &at).or((skip == 0).then_some(0)) else {
+            tracing::debug!(account = %client.account(), list = list.endpoint.operation, skip, "rows have left the list; going back to where the pages join");
+            skip = skip.saturating_sub(back);
+            back *= 2;
+            continue;
+        };
+        let last = rows.iter().rev().find_map(|row| identify(list, row)).or(at.last);
+        at = Cursor { rows: end, last };
+        if read < count {
+            return Ok(Some(Page { rows: rows.into_iter().skip(read).collect(), next: at }));
+        }
+        if count <= 1 {
+            return Ok(None);
+        }
+        // It was gone back, and all of this has been read.
+        skip = end - 1;
+    }
+}
+
+/// How many rows the list has, as far as FFN tells: for the eye only. With pages of one row it makes no difference
+/// whether it counts rows or pages (contract 18, 13).
+///
+/// # Errors
+/// See [`Error`].
+pub async fn total(client: &Client, list: &List, priority: Priority) -> Result<Option<u64>, Error> {
+    let request = request(list, priority).with_query("$top", "1");
+    let answer = client.call(request).await?;
+    let page: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    Ok(page.and_then(|page| page.get("_page")?.get("total")?.as_u64()))
+}
+
+/// How many of the rows have been read before, if they begin with one that has. By the order of the list
+/// nothing can then be missing in between.
+fn joins(list: &List, rows: &[Box<RawValue>], cursor: &Cursor) -> Option<usize> {
+    let last = cursor.last.as_ref()?;
+    let known: Vec<Option<Row>> = rows.iter().map(|row| identify(list, row)).collect();
+    let id_of = |row: &Option<Row>| row.as_ref().is_some_and(|row| row.id == last.id);
+    if let Some(at) = known.iter().rposition(id_of) {
+        return Some(at + 1);
+    }
+    // That row itself is gone: one before it will do, where rows come in their order.
+    let times: Vec<DateTime<Utc>> = known.iter().map(|row| row.as_ref()?.created_at).collect::<Option<_>>()?;
+    let is_before = |at: &DateTime<Utc>| last.created_at.is_some_and(|last| *at < last);
+    (times.is_sorted() && times.first().is_some_and(is_before)).then(|| times.partition_point(is_before))
+}
+
+fn identify(list: &List, row: &RawValue) -> Option<Row> {
+    let row: Value = serde_json::from_str(row.get()).ok()?;
+    let created_at = row.get("modificationInfo").and_then(|stamp| stamp.get("createdAt")).and_then(Value::as_str);
+    let created_at = created_at.and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(|time| time.to_utc());
+    Some(Row { id: row.get(list.id)?.as_str()?.to_owned(), created_at })
+}
+
+async fn fetch(client: &Client, list: &List, priority: Priority, skip: u64) -> Result<Vec<Box<RawValue>>, Error> {
+    let operation = list.endpoint.operation;
+    let request = request(list, priority).with_query("$top", TOP.to_string()).with_query("$skip", skip.to_string());
+    let answer = client.call(request).await?;
+    let rows = outbounds::list(&answer.body).map(|(rows, _)| rows);
+    rows.ok_or_else(|| Error::Unreadable { operation, reason: "it is no list".to_owned() })
+}
+
+fn request(list: &List, priority: Priority) -> Request {
+    let Endpoint { path, operation } = list.endpoint;
+    let request =
+        Request::new(operation, Method::GET, path, priority).with_query("$orderBy", "modificationInfo/createdAt");
+    match &list.filter {
+        Some(filter) => request.with_query("$filter", filter),
+        None => request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::ffn::testing::{Account, Call, Reply};
+
+    const LIST: Endpoint = Endpoint { path: "outbounds", operation: "outbounds.list" };
+
+    fn all() -> List {
+        List { endpoint: LIST, id: "outboundId", filter: None }
+    }
+
+    fn number(call: &Call, name: &str) -> usize {
+        let query = call.uri.split_once(name).unwrap().1.trim_start_matches('=');
+        query.split('&').next().unwrap().parse().unwrap()
+    }
+
+    /// A server whose list is `rows`: (id, when it was made in seconds). It sends at most `cap` rows a page.
+    async fn server(rows: Arc<Mutex<Vec<(usize, usize)>>>, cap: usize) -> Account {
+        Account::new(move |call| {
+            let rows = rows.lock().unwrap();
+            let page: Vec<String> = rows
+                .iter()
+                .skip(number(call, "$skip"))
+                .take(number(call, "$top").min(cap))
+                .map(|(id, at)| {
+                    let (minutes, seconds) = (at / 60, at % 60);
+                    format!(
+                        r#"{{"outboundId":"O{id}","modificationInfo":{{"createdAt":"2026-01-05T08:{minutes:02}:{seconds:02}Z"}}}}"#
+                    )
+                })
+                .collect();
+            Reply::json(200, &format!(r#"{{"items":[{}]}}"#, page.join(",")))
+        })
+        .await
+    }
+
+    /// Reads the list to its end; `between` happens after each page. Gives the ids in the order they came.
+    async fn read(
+        rows: Vec<(usize, usize)>,
+        cap: usize,
+        mut between: impl FnMut(&mut Vec<(usize, usize)>),
+    ) -> Vec<String> {
+        let rows = Arc::new(Mutex::new(rows));
+        let account = server(rows.clone(), cap).await;
+        let (mut cursor, mut ids) = (Cursor::default(), Vec::new());
+        while let Some(page) = read_on(&account.client, &all(), Priority::Background, &cursor).await.unwrap() {
+            ids.extend(page.rows.iter().map(|row| identify(&all(), row).unwrap().id));
+            cursor = page.next;
+            between(&mut rows.lock().unwrap());
+        }
+        ids
+    }
+
+    fn ids(of: impl Iterator<Item = usize>) -> Vec<String> {
+        of.map(|id| format!("O{id}")).collect()
+    }
+
+    fn ordered(count: usize) -> Vec<(usize, usize)> {
+        (0..count).map(|id| (id, id)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_to_its_end_whatever_a_page_holds() {
+        for cap in [2, 7, 100, 500] {
+            for count in [0, 1, 99, 100, 101, 250] {
+                assert_eq!(read(ordered(count), cap, |_| {}).await, ids(0..count), "{cap} {count}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_that_leave_the_list_make_no_others_be_skipped() {
+        // From the front, so that all others move up; the row that was read last as well.
+        for gone in [1, 30, 100, 130] {
+            let mut left = 2;
+            let read = read(ordered(1000), 100, |rows| {
+                if left > 0 && rows.len() > gone {
+                    left -= 1;
+                    rows.drain(..gone);
+                }
+            })
+            .await;
+            let seen: std::collections::BTreeSet<_> = read.into_iter().collect();
+            let stayed = ids(gone * 2..1000);
+            assert!(stayed.iter().all(|id| seen.contains(id)), "{gone}");
+        }
+        for pages in [1, 2] {
+            let mut left: i32 = pages;
+            let read = read(ordered(500), 100, |rows| {
+                left -= 1;
+                if left == 0 {
+                    rows.remove(pages as usize * 100 - 1);
+                }
+            })
+            .await;
+            assert!(ids(200..500).iter().all(|id| read.contains(id)), "{pages}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_without_an_order_goes_by_the_row_alone() {
+        // The times say nothing of the place.
+        let odd: Vec<(usize, usize)> = (0..400).map(|id| (id, (id * 7919) % 3001)).collect();
+        let mut is_first = true;
+        let read = read(odd, 100, |rows| {
+            if std::mem::take(&mut is_first) {
+                rows.drain(..50);
+            }
+        })
+        .await;
+        assert!(ids(100..400).iter().all(|id| read.contains(id)));
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_is_filtered_and_ordered() {
+        let account = Account::new(|_| Reply::json(200, r#"{"items":[],"_page":{"total":70000}}"#)).await;
+        let list = List { filter: Some("status eq 'Pending'".to_owned()), ..all() };
+        assert_eq!(total(&account.client, &list, Priority::Background).await.unwrap(), Some(70_000));
+        let read = read_on(&account.client, &list, Priority::Background, &Cursor::default()).await.unwrap();
+        assert!(read.is_none());
+        let asked: Vec<String> = account.api.calls("/api/").iter().map(|call| call.uri.clone()).collect();
+        let order =
+            "/api/v1/merchant/outbounds?$orderBy=modificationInfo%2FcreatedAt&$filter=status%20eq%20%27Pending%27";
+        assert_eq!(asked, [format!("{order}&$top=1"), format!("{order}&$top=100&$skip=0")]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_list_is_an_error_and_not_its_end() {
+        for body in ["", "{}", r#"{"items":null}"#, "<html>", r#"{"items":[1"#] {
+            let account = Account::new(move |_| Reply::json(200, body)).await;
+            assert!(
+                read_on(&account.client, &all(), Priority::Background, &Cursor::default()).await.is_err(),
+                "{body}"
+            );
+        }
+    }
+}
