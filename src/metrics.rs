@@ -62,6 +62,18 @@ pub struct EventMetrics {
     pub feed_lag: GaugeVec,
     /// Journal rows that wait for the broker; computed at scrape: `{account}`.
     pub pending: IntGaugeVec,
+    /// Looks for what a feed has missed, by outcome `done`, `failed`: `{account,feed,outcome}`.
+    pub sweeps: IntCounterVec,
+    /// Events that a feed had missed: `{account,feed}`. 0 in a healthy system.
+    pub sweep_missed: IntCounterVec,
+    /// When the last look was complete, seconds since 1970: `{account,feed}`.
+    pub swept_at: GaugeVec,
+    /// Rows that a snapshot has read: `{account,feed}`.
+    pub snapshot_rows: IntGaugeVec,
+    /// Rows that it will be, as FFN told at its begin: `{account,feed}`.
+    pub snapshot_expected: IntGaugeVec,
+    /// 1 when it is complete: `{account,feed}`.
+    pub snapshot_complete: IntGaugeVec,
 }
 
 /// Executing commands.
@@ -180,6 +192,42 @@ impl Metrics {
                 &registry,
                 "feed_lag_seconds",
                 "Time between the server's clock and the end of what has been read.",
+                &["account", "feed"],
+            )?,
+            sweeps: counter(
+                &registry,
+                "sweeps_total",
+                "Lists compared with what is known.",
+                &["account", "feed", "outcome"],
+            )?,
+            sweep_missed: counter(
+                &registry,
+                "sweep_missed_events_total",
+                "Events that a feed had missed and a sweep has found.",
+                &["account", "feed"],
+            )?,
+            swept_at: gauge(
+                &registry,
+                "last_sweep_timestamp_seconds",
+                "When a list was last compared with what is known.",
+                &["account", "feed"],
+            )?,
+            snapshot_rows: int_gauge(
+                &registry,
+                "snapshot_rows",
+                "Rows that the snapshot has read.",
+                &["account", "feed"],
+            )?,
+            snapshot_expected: int_gauge(
+                &registry,
+                "snapshot_expected_rows",
+                "Rows that there were when the snapshot began.",
+                &["account", "feed"],
+            )?,
+            snapshot_complete: int_gauge(
+                &registry,
+                "snapshot_complete",
+                "1 when what was there at the start has been told.",
                 &["account", "feed"],
             )?,
             pending: int_gauge(&registry, "journal_pending_events", "Events that wait for the broker.", &["account"])?,

@@ -12,6 +12,7 @@ use crate::config::{AccountConfig, Config};
 use crate::domain::clock::Clock;
 use crate::domain::token::TokenStore;
 use crate::events::{KNOWN_TYPES, Progress};
+use crate::ffn::feeds::Feed;
 use crate::ffn::operations::OPERATIONS;
 use crate::ffn::{Auth, Client};
 use crate::metrics::Metrics;
@@ -183,6 +184,12 @@ impl App {
             }
             events.stock_gaps.with_label_values(&[name]).inc_by(0);
             for feed in &account.config.events.feeds {
+                if Feed::of(*feed).list.is_some() {
+                    events.sweep_missed.with_label_values(&[name, feed.as_str()]).inc_by(0);
+                    for outcome in ["done", "failed"] {
+                        events.sweeps.with_label_values(&[name, feed.as_str(), outcome]).inc_by(0);
+                    }
+                }
                 events.items_parked.with_label_values(&[name, feed.as_str()]).inc_by(0);
                 for outcome in ["changed", "empty", "failed"] {
                     events.polls.with_label_values(&[name, feed.as_str(), outcome]).inc_by(0);

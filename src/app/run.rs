@@ -13,7 +13,7 @@ use super::{App, Error, admin};
 use crate::broker::{self, Link, Publisher, topology};
 use crate::commands::{Account, Intake, Reply, Worker};
 use crate::domain::message::Lane;
-use crate::events::{Notices, Poller, Reader, Recorder, Relay};
+use crate::events::{Lister, Notices, Poller, Reader, Recorder, Relay};
 use crate::ffn::Priority;
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::schema::CommandValidator;
@@ -149,7 +149,7 @@ impl App {
         }
     }
 
-    /// A poller for each feed of each account.
+    /// A poller for each feed of each account, and who reads its lists.
     fn spawn_pollers(&self, watch: &Watch, stage: &Stage) {
         for account in &self.accounts {
             let recorder = Recorder {
@@ -160,6 +160,20 @@ impl App {
                 mode: self.config.broker.event_mode,
                 metrics: self.metrics.events.clone(),
             };
+            let lister = Lister {
+                recorder: recorder.clone(),
+                config: account.config.events.clone(),
+                progress: self.progress.clone(),
+                memory: self.config.store.retention.entities,
+            };
+            let stop = stage.token();
+            watch.spawn(stage, format!("the reader of the lists of {}", account.client.account()), move || {
+                let (lister, stop) = (lister.clone(), stop.clone());
+                async move {
+                    lister.run(stop).await;
+                    Ok::<_, Error>(())
+                }
+            });
             for feed in &account.config.events.feeds {
                 let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll };
                 let config = account.config.events.clone();

@@ -49,6 +49,7 @@ pub(super) fn account(section: &mut Section<'_>) -> Option<AccountConfig> {
     let overlap = section.or("overlap", "5m", duration(Duration::ZERO..=DAY));
     let safety_lag = section.or("safety_lag", "5s", duration(Duration::ZERO..=HOUR));
     let stalled_after = section.optional("stalled_after", duration(MILLISECOND..=DAY));
+    let sweep_interval = section.or("sweep_interval", "24h", duration(MILLISECOND..=365 * DAY));
     let rate_limit = section.or("rate_limit", "5/s", rate);
     let max_concurrency = section.or("max_concurrency", 4, integer::<u16>(1..=100));
     let call_timeout = section.or("call_timeout", "30s", duration(MILLISECOND..=10 * MINUTE));
@@ -74,6 +75,7 @@ pub(super) fn account(section: &mut Section<'_>) -> Option<AccountConfig> {
         overlap: overlap?,
         safety_lag: safety_lag?,
         stalled_after: stalled_after?.unwrap_or((poll_interval * STALLED_POLLS).max(STALLED_AFTER)),
+        sweep_interval: sweep_interval?,
         start: start?,
     };
     Some(AccountConfig { ffn, events })
@@ -163,10 +165,10 @@ fn feeds(value: &Value<'_>, role: Option<Role>) -> Option<Vec<FeedName>> {
 }
 
 fn start(value: &Value<'_>) -> Option<Start> {
-    let wanted = r#""now" or an instant such as "2026-11-01T00:00:00Z""#;
+    let wanted = r#""now", "snapshot" or an instant such as "2026-11-01T00:00:00Z""#;
     match value.text(wanted)?.trim() {
         "now" => Some(Start::Now),
-        "snapshot" => value.refuse("\"snapshot\" is not available in this version, use \"now\" or an instant"),
+        "snapshot" => Some(Start::Snapshot),
         text => match DateTime::parse_from_rfc3339(text) {
             Ok(instant) => Some(Start::At(instant.with_timezone(&Utc))),
             Err(_) => value.refuse_given(&format!("is no start: write {wanted}, with its time zone")),

@@ -93,6 +93,8 @@ pub struct Checkpoint {
     pub started_at: DateTime<Utc>,
     /// Everything before this instant of the server's clock is in the journal.
     pub position: DateTime<Utc>,
+    /// Whether it is told as well what was there when reading began.
+    pub with_snapshot: bool,
 }
 
 /// A closed stretch of the server's time that is read to its last page.

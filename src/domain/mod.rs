@@ -4,6 +4,7 @@ pub mod account;
 pub mod clock;
 pub mod entity;
 pub mod feed;
+pub mod listing;
 pub mod message;
 pub mod resource;
 pub mod token;

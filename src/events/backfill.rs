@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::normalizer::{Origin, Telling};
+use super::normalizer::Telling;
 use super::reader::Reader;
 use super::recorder::Recorder;
 use super::{Error, rehearsal::Rehearsal};
@@ -54,7 +54,7 @@ pub async fn backfill(
     // An entry of a ledger never changes: it stands where it was written.
     let end = if period.feed == FeedName::Stocks { period.to.min(present) } else { present };
     let windows = slices(period.from, end);
-    let telling = Telling { since: period.from, until: period.to, origin: Origin::Feed };
+    let telling = Telling { until: period.to, ..Telling::since(period.from) };
     let reader = Reader { feed: period.feed, recorder: recorder.clone(), priority: Priority::Poll };
     let (mut events, of) = (0, windows.len() as u64);
     for (window, read) in windows.into_iter().zip(1..) {

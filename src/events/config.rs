@@ -19,6 +19,8 @@ pub struct Config {
     pub safety_lag: Duration,
     /// How long a feed fails before it is told as stalled.
     pub stalled_after: Duration,
+    /// Time between two sweeps of a list.
+    pub sweep_interval: Duration,
     /// Where reading begins when nothing was read before.
     pub start: Start,
 }
@@ -28,6 +30,8 @@ pub struct Config {
 pub enum Start {
     /// At the first start: what happened before is not told.
     Now,
+    /// At the first start, and what there is then is told, too.
+    Snapshot,
     /// At an instant in the past.
     At(DateTime<Utc>),
 }

@@ -57,6 +57,9 @@ pub struct Telling {
     pub since: DateTime<Utc>,
     /// Changes from here on are not told.
     pub until: DateTime<Utc>,
+    /// Of what happened before this instant, an entity's creation and the status that it then had are told, marked
+    /// as snapshot. Not after `since`.
+    pub snapshot: Option<DateTime<Utc>>,
     /// How the item was come by.
     pub origin: Origin,
 }
@@ -64,7 +67,12 @@ pub struct Telling {
 impl Telling {
     /// Every change of a feed since it is followed.
     pub fn since(since: DateTime<Utc>) -> Self {
-        Self { since, until: DateTime::<Utc>::MAX_UTC, origin: Origin::Feed }
+        Self { since, until: DateTime::<Utc>::MAX_UTC, snapshot: None, origin: Origin::Feed }
+    }
+
+    /// Every change of a feed since `since`, and what there was then.
+    pub fn with_snapshot(since: DateTime<Utc>) -> Self {
+        Self { snapshot: Some(since), ..Self::since(since) }
     }
 
     fn includes(&self, at: DateTime<Utc>) -> bool {
@@ -75,11 +83,9 @@ impl Telling {
 /// How an item was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A change feed.
+    /// A change feed, or the first look at a list.
     Feed,
-    /// The first look at a list: of each entity its creation and its present status are told, marked.
-    Snapshot,
-    /// A later look for what the feed has missed: told as inferred.
+    /// A later look at a list for what the feed has missed: told as inferred.
     Sweep,
 }
 
@@ -126,6 +132,11 @@ pub fn entity_id(feed: FeedName, item: &RawValue) -> Result<String, Odd> {
             id_of.ok_or_else(|| Odd(format!("its {id} is missing, empty or no text")))
         }
     }
+}
+
+/// When the entity of an item last changed, if that can be read.
+pub fn changed_at(feed: FeedName, item: &RawValue) -> Option<DateTime<Utc>> {
+    lifecycle::changed_at(feed, item)
 }
 
 /// The shipping methods whose carrier's name the item's events need.
@@ -194,8 +205,16 @@ struct Happening<'a> {
     discriminator: &'a str,
 }
 
+impl Happening<'_> {
+    /// Whether it is told only because it was so when reading began.
+    fn is_snapshot(&self, telling: &Telling) -> bool {
+        telling.snapshot.is_some_and(|begin| self.at < begin)
+    }
+}
+
 /// The draft of an event. `data` is what its schema says.
 fn draft(scope: &Scope<'_>, happening: &Happening<'_>, data: Box<RawValue>) -> Draft {
+    let is_snapshot = happening.is_snapshot(&scope.telling);
     let Happening { resource, event, subject, at, discriminator } = *happening;
     let account = scope.account.as_str();
     Draft {
@@ -211,7 +230,7 @@ fn draft(scope: &Scope<'_>, happening: &Happening<'_>, data: Box<RawValue>) -> D
         event: CloudEvent {
             id: entity::event_id(&[account, resource, subject, discriminator]),
             event_type: format!("ffn.{resource}.{event}.v1"),
-            is_snapshot: scope.telling.origin == Origin::Snapshot,
+            is_snapshot,
             subject: Some(subject.to_owned()),
             time: at,
             account: account.to_owned(),

@@ -163,6 +163,7 @@ mod tests {
     use super::*;
     use crate::domain::entity::Known;
     use crate::domain::feed::{Checkpoint, FeedName};
+    use crate::domain::listing::{Listing, Purpose};
     use crate::domain::token::Cause;
     use crate::store::{Backlog, JournalRow, Pending};
 
@@ -202,6 +203,18 @@ mod tests {
             panic!("notices ask for nothing")
         }
         fn known<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Vec<String>) -> Pending<'a, HashMap<String, Known>> {
+            panic!("notices ask for nothing")
+        }
+        fn known_after<'a>(
+            &'a self,
+            _: &'a AccountName,
+            _: FeedName,
+            _: String,
+            _: usize,
+        ) -> Pending<'a, Vec<(String, Known)>> {
+            panic!("notices ask for nothing")
+        }
+        fn listing<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Purpose) -> Pending<'a, Option<Listing>> {
             panic!("notices ask for nothing")
         }
         fn event_time(&self, _: Uuid) -> Pending<'_, Option<DateTime<Utc>>> {

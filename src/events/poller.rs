@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use super::stall::Stall;
 use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
 use crate::domain::feed::{Checkpoint, FeedName, Window};
+use crate::ffn::feeds::Feed;
 use crate::ffn::{self, users};
 use crate::store::Append;
 use crate::telemetry::Chain;
@@ -168,10 +169,7 @@ impl Poller {
         let Some(window) = self.window(checkpoint.position, refusals) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
-        // What is known of an entity may have been forgotten: what was told of it before is not told again.
-        let memory = TimeDelta::from_std(self.memory).unwrap_or(TimeDelta::MAX);
-        let remembered = window.from.checked_sub_signed(memory).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let telling = Telling::since(checkpoint.started_at.max(remembered));
+        let telling = telling(checkpoint, window.from, self.memory);
         let Read { mut events, end } = self.reader.read(window, telling).await?;
         if self.feed() == FeedName::Stocks {
             let patience = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
@@ -189,11 +187,14 @@ impl Poller {
 
     /// Makes the first checkpoint of a feed.
     async fn begin(&self) -> Result<Checkpoint, Error> {
-        let started_at = match self.config.start {
-            Start::Now => self.reader.recorder.client.server_now(),
-            Start::At(instant) => instant,
+        let now = self.reader.recorder.client.server_now().trunc_subsecs(3);
+        let (started_at, with_snapshot) = match self.config.start {
+            Start::Now => (now, false),
+            // What has no list can't be looked at: it begins now.
+            Start::Snapshot => (now, Feed::of(self.feed()).list.is_some()),
+            Start::At(instant) => (instant, false),
         };
-        let checkpoint = Checkpoint { started_at, position: started_at };
+        let checkpoint = Checkpoint { started_at, position: started_at, with_snapshot };
         let append =
             Append { checkpoint: Some((self.account().clone(), self.feed(), checkpoint)), ..Append::default() };
         self.reader.recorder.journal.append(append).await?;
@@ -244,5 +245,18 @@ impl Poller {
                 }
             }
         });
+    }
+}
+
+/// Which changes of a feed are told at `now`. What is known of an entity may have been forgotten after `memory`: what
+/// was told of it before is not told again.
+pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Duration) -> Telling {
+    let memory = TimeDelta::from_std(memory).unwrap_or(TimeDelta::MAX);
+    let remembered = now.checked_sub_signed(memory).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    let Checkpoint { started_at, with_snapshot, .. } = checkpoint;
+    if with_snapshot && remembered <= started_at {
+        Telling::with_snapshot(started_at)
+    } else {
+        Telling::since(started_at.max(remembered))
     }
 }

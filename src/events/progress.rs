@@ -29,6 +29,21 @@ pub struct FeedProgress {
     pub failures: u32,
     /// Why the last one failed.
     pub error: Option<String>,
+    /// How far it has been told what was there at the start, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotProgress>,
+}
+
+/// How far a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotProgress {
+    /// Rows that have been read.
+    pub rows: u64,
+    /// Rows in all when it began, if FFN told.
+    pub total: Option<u64>,
+    /// When it was complete, by FFN's clock.
+    pub completed_at: Option<DateTime<Utc>>,
 }
 
 impl Progress {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::listing::{Listing, Purpose};
 use crate::domain::message::Lane;
 use crate::store::{Append, Backlog, Journal, JournalRow, Pending};
 
@@ -79,6 +80,23 @@ impl Journal for Rehearsal {
         })
     }
 
+    fn known_after<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        id: String,
+        limit: usize,
+    ) -> Pending<'a, Vec<(String, Known)>> {
+        self.real.known_after(account, feed, id, limit)
+    }
+    fn listing<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        purpose: Purpose,
+    ) -> Pending<'a, Option<Listing>> {
+        self.real.listing(account, feed, purpose)
+    }
     fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>> {
         self.real.held(ids)
     }

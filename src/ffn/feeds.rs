@@ -36,8 +36,8 @@ pub struct Feed {
     pub operation: &'static str,
     /// A second feed that tells of the same entities change by change.
     pub changes: Option<Endpoint>,
-    /// Path of the list of its entities (contract 8), if they have one.
-    pub list: Option<&'static str>,
+    /// The list of its entities (contract 8), if they have one.
+    pub list: Option<Endpoint>,
     /// The role that has to ask each order of `outbounds/updates` for its notifications instead.
     pub through_outbounds: Option<Role>,
 }
@@ -48,8 +48,13 @@ const FULFILLER: &[Role] = &[Role::Fulfiller];
 const BOTH: &[Role] = &[Role::Merchant, Role::Fulfiller];
 
 /// A feed that both roles have.
-const fn feed(name: FeedName, path: &'static str, operation: &'static str, list: Option<&'static str>) -> Feed {
+const fn feed(name: FeedName, path: &'static str, operation: &'static str, list: Option<Endpoint>) -> Feed {
     Feed { name, path, roles: BOTH, operation, changes: None, list, through_outbounds: None }
+}
+
+/// A list of entities.
+const fn list(path: &'static str, operation: &'static str) -> Option<Endpoint> {
+    Some(Endpoint { path, operation })
 }
 
 /// One page of a window.
@@ -70,7 +75,14 @@ impl Feed {
     pub fn of(name: FeedName) -> &'static Self {
         match name {
             FeedName::Outbounds => {
-                &const { feed(FeedName::Outbounds, "outbounds/updates", "outbounds.updates", Some("outbounds")) }
+                &const {
+                    feed(
+                        FeedName::Outbounds,
+                        "outbounds/updates",
+                        "outbounds.updates",
+                        list("outbounds", "outbounds.list"),
+                    )
+                }
             }
             FeedName::OutboundShipments => {
                 &const {
@@ -86,7 +98,7 @@ impl Feed {
                 }
             }
             FeedName::Inbounds => {
-                &const { feed(FeedName::Inbounds, "inbounds/updates", "inbounds.updates", Some("inbounds")) }
+                &const { feed(FeedName::Inbounds, "inbounds/updates", "inbounds.updates", list("inbounds", "inbounds.list")) }
             }
             FeedName::InboundShipments => {
                 &const {
@@ -102,16 +114,23 @@ impl Feed {
                 &const {
                     Feed {
                         changes: Some(Endpoint { path: "returns/changes", operation: "returns.changes" }),
-                        ..feed(FeedName::Returns, "returns/updates", "returns.updates", Some("returns"))
+                        ..feed(FeedName::Returns, "returns/updates", "returns.updates", list("returns", "returns.list"))
                     }
                 }
             }
             FeedName::Stocks => &const { feed(FeedName::Stocks, "stocks/updates", "stocks.updates", None) },
             FeedName::Products => {
-                &const { feed(FeedName::Products, "products/updates", "products.updates", Some("products")) }
+                &const { feed(FeedName::Products, "products/updates", "products.updates", list("products", "products.list")) }
             }
             FeedName::Warehouses => {
-                &const { feed(FeedName::Warehouses, "warehouses/updates", "warehouses.updates", Some("warehouses")) }
+                &const {
+                    feed(
+                        FeedName::Warehouses,
+                        "warehouses/updates",
+                        "warehouses.updates",
+                        list("warehouses", "warehouses.list"),
+                    )
+                }
             }
             FeedName::ShippingMethods => {
                 &const {
@@ -119,7 +138,7 @@ impl Feed {
                         FeedName::ShippingMethods,
                         "shippingmethods/updates",
                         "shipping-methods.updates",
-                        Some("shippingmethods"),
+                        list("shippingmethods", "shipping-methods.list"),
                     )
                 }
             }
@@ -127,7 +146,12 @@ impl Feed {
                 &const {
                     Feed {
                         roles: MERCHANT,
-                        ..feed(FeedName::Fulfillers, "fulfillers/updates", "fulfillers.updates", Some("fulfillers"))
+                        ..feed(
+                            FeedName::Fulfillers,
+                            "fulfillers/updates",
+                            "fulfillers.updates",
+                            list("fulfillers", "fulfillers.list"),
+                        )
                     }
                 }
             }
@@ -135,7 +159,12 @@ impl Feed {
                 &const {
                     Feed {
                         roles: FULFILLER,
-                        ..feed(FeedName::Merchants, "merchants/updates", "merchants.updates", Some("merchants"))
+                        ..feed(
+                            FeedName::Merchants,
+                            "merchants/updates",
+                            "merchants.updates",
+                            list("merchants", "merchants.list"),
+                        )
                     }
                 }
             }
@@ -147,7 +176,7 @@ impl Feed {
                             FeedName::Authorizations,
                             "authorizations/updates",
                             "authorizations.updates",
-                            Some("authorizations"),
+                            list("authorizations", "authorizations.list"),
                         )
                     }
                 }

@@ -7,12 +7,12 @@
 
 use chrono::{DateTime, Utc};
 use http::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::feeds::Endpoint;
 use super::{Client, Error, Priority, Request, outbounds};
+use crate::domain::listing::{Cursor, Row};
 
 /// Rows of one page (contract 18, 14).
 const TOP: usize = 100;
@@ -28,23 +28,6 @@ pub struct List {
     pub id: &'static str,
     /// Only the rows that fit this (contract 8). FFN may ignore it.
     pub filter: Option<String>,
-}
-
-/// How far a list has been read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Rows before the place where reading goes on.
-    pub rows: u64,
-    /// The last row that was read.
-    last: Option<Row>,
-}
-
-/// What a row is found again by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    id: String,
-    created_at: Option<DateTime<Utc>>,
 }
 
 /// A part of a list.
@@ -228,11 +211,11 @@ mod tests {
             assert!(stayed.iter().all(|id| seen.contains(id)), "{gone}");
         }
         for pages in [1, 2] {
-            let mut left: i32 = pages;
+            let mut left = pages + 1;
             let read = read(ordered(500), 100, |rows| {
-                left -= 1;
-                if left == 0 {
-                    rows.remove(pages as usize * 100 - 1);
+                left -= usize::from(left > 0);
+                if left == 1 {
+                    rows.remove(pages * 100 - 1);
                 }
             })
             .await;

@@ -34,5 +34,6 @@ pub use auth::Auth;
 pub use client::Client;
 pub use config::Config;
 pub use error::{Disposition, Error};
+pub use feeds::Endpoint;
 pub use refusal::Refusal;
 pub use request::{Answer, Area, Priority, Request};

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::listing::{Cursor, Row};
 use crate::domain::message::{ContentMode, Destination};
 use crate::domain::token::{Lease, Origin, RefreshEnding, StoredLogin, TokenPair};
 
@@ -32,6 +33,8 @@ macro_rules! conformance {
             positions_rise_across_appends_and_stand_in_the_message
             a_checkpoint_never_moves_back_and_keeps_its_start
             what_is_known_of_an_entity_is_replaced_and_the_unknown_is_missing
+            what_is_known_is_gone_through_by_id
+            how_far_a_list_is_enters_with_what_it_told
             confirms_never_move_back_and_leave_other_lanes_alone
             the_backlog_counts_what_is_not_confirmed
             an_append_is_announced_after_it_can_be_read
@@ -163,14 +166,23 @@ impl JournalRow {
 pub(super) async fn a_checkpoint_never_moves_back_and_keeps_its_start(store: &impl Store) {
     let feed = FeedName::Outbounds;
     let save = async |started_at, position| {
-        let checkpoint = Some((acme(), feed, Checkpoint { started_at, position }));
+        let checkpoint = Some((acme(), feed, Checkpoint { started_at, position, with_snapshot: true }));
         store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
         store.checkpoint(&acme(), feed).await.unwrap().unwrap()
     };
     assert_eq!(store.checkpoint(&acme(), feed).await.unwrap(), None);
-    assert_eq!(save(at(100), at(100)).await, Checkpoint { started_at: at(100), position: at(100) });
-    assert_eq!(save(at(100), at(200)).await, Checkpoint { started_at: at(100), position: at(200) });
-    assert_eq!(save(at(150), at(150)).await, Checkpoint { started_at: at(100), position: at(200) });
+    assert_eq!(
+        save(at(100), at(100)).await,
+        Checkpoint { started_at: at(100), position: at(100), with_snapshot: true }
+    );
+    assert_eq!(
+        save(at(100), at(200)).await,
+        Checkpoint { started_at: at(100), position: at(200), with_snapshot: true }
+    );
+    assert_eq!(
+        save(at(150), at(150)).await,
+        Checkpoint { started_at: at(100), position: at(200), with_snapshot: true }
+    );
     assert_eq!(store.checkpoint(&acme(), FeedName::OutboundShipments).await.unwrap(), None);
     assert_eq!(store.checkpoint(&other(), feed).await.unwrap(), None);
 }
@@ -197,6 +209,46 @@ pub(super) async fn what_is_known_of_an_entity_is_replaced_and_the_unknown_is_mi
     assert!(found["A"].has_told("Shipped") && !found["A"].has_told("Pending"));
     assert!(store.known(&acme(), FeedName::OutboundShipments, vec!["A".into()]).await.unwrap().is_empty());
     assert!(store.known(&other(), feed, vec!["A".into()]).await.unwrap().is_empty());
+}
+
+pub(super) async fn what_is_known_is_gone_through_by_id(store: &impl Store) {
+    let feed = FeedName::Outbounds;
+    let entity = |account: AccountName, feed, id: &str| {
+        let known = Known { status: Some(id.to_owned()), ..Known::default() };
+        KnownEntity { account, feed, id: id.to_owned(), before: None, known }
+    };
+    let mut known: Vec<KnownEntity> = ["C", "A", "D", "B"].map(|id| entity(acme(), feed, id)).into();
+    known.extend([entity(other(), feed, "X"), entity(acme(), FeedName::Inbounds, "Y")]);
+    store.append(Append { known, ..Append::default() }).await.unwrap();
+    let after = async |id: &str| -> Vec<String> {
+        let found = store.known_after(&acme(), feed, id.to_owned(), 3).await.unwrap();
+        assert!(found.iter().all(|(id, known)| known.status.as_ref() == Some(id)));
+        found.into_iter().map(|(id, _)| id).collect()
+    };
+    assert_eq!(after("").await, ["A", "B", "C"]);
+    assert_eq!(after("C").await, ["D"]);
+    assert!(after("D").await.is_empty());
+}
+
+pub(super) async fn how_far_a_list_is_enters_with_what_it_told(store: &impl Store) {
+    let feed = FeedName::Outbounds;
+    let listing = async |purpose| store.listing(&acme(), feed, purpose).await.unwrap();
+    assert_eq!(listing(Purpose::Snapshot).await, None);
+    for rows in [100, 200] {
+        let last = Some(Row { id: rows.to_string(), created_at: Some(at(1)) });
+        let read = Listing { cursor: Cursor { rows, last }, total: Some(300), ended_at: None };
+        let with = Some((acme(), feed, Purpose::Snapshot, read.clone()));
+        store.append(Append { listing: with, ..Append::default() }).await.unwrap();
+        assert_eq!(listing(Purpose::Snapshot).await, Some(read));
+    }
+    assert_eq!(listing(Purpose::Sweep).await, None);
+    assert_eq!(store.listing(&other(), feed, Purpose::Snapshot).await.unwrap(), None);
+    // What is refused takes it along.
+    let known = Known::default();
+    let known = vec![KnownEntity { account: acme(), feed, id: "A".into(), before: Some(known.clone()), known }];
+    let with = Some((acme(), feed, Purpose::Sweep, Listing::default()));
+    assert!(store.append(Append { known, listing: with, ..Append::default() }).await.is_err());
+    assert_eq!(listing(Purpose::Sweep).await, None);
 }
 
 pub(super) async fn confirms_never_move_back_and_leave_other_lanes_alone(store: &impl Store) {

@@ -31,6 +31,7 @@ pub use sqlite::{Rotation, Sealing, Sqlite};
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::listing::{Listing, Purpose};
 use crate::domain::message::{CloudEvent, Draft, Lane, Message};
 use crate::domain::token::{StoreError, TokenStore};
 
@@ -149,6 +150,8 @@ pub struct Append {
     pub unparked: Vec<i64>,
     /// Where the feed stands afterwards; only with the last page of a window.
     pub checkpoint: Option<(AccountName, FeedName, Checkpoint)>,
+    /// How far the feed's list has been read.
+    pub listing: Option<(AccountName, FeedName, Purpose, Listing)>,
 }
 
 impl Append {
@@ -159,6 +162,7 @@ impl Append {
         self.parked.extend(other.parked);
         self.unparked.extend(other.unparked);
         self.checkpoint = other.checkpoint.or(self.checkpoint.take());
+        self.listing = other.listing.or(self.listing.take());
     }
 }
 
@@ -225,6 +229,23 @@ pub trait Journal: Send + Sync {
         feed: FeedName,
         ids: Vec<String>,
     ) -> Pending<'a, HashMap<String, Known>>;
+
+    /// The next entities of a feed by their ids, after `id`, at most `limit`, with what is known of them.
+    fn known_after<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        id: String,
+        limit: usize,
+    ) -> Pending<'a, Vec<(String, Known)>>;
+
+    /// How far a feed's list has been read, or `None` before it was begun.
+    fn listing<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        purpose: Purpose,
+    ) -> Pending<'a, Option<Listing>>;
 
     /// The time of a unique event, if the journal holds it; in whole milliseconds.
     fn event_time(&self, id: Uuid) -> Pending<'_, Option<DateTime<Utc>>>;

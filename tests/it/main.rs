@@ -15,6 +15,7 @@ mod crash_tokens;
 mod events;
 mod feeds;
 mod keys;
+mod lists;
 mod login;
 mod login_browser;
 mod needs;

@@ -132,6 +132,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(events.feeds, of_a_merchant.collect::<Vec<_>>());
     assert_eq!([events.poll_interval, events.overlap, events.safety_lag], [30, 300, 5].map(Duration::from_secs));
     assert_eq!(events.stalled_after, Duration::from_secs(300));
+    assert_eq!(events.sweep_interval, Duration::from_secs(86_400));
     assert_eq!(events.start, Start::Now);
 }
 
@@ -158,6 +159,9 @@ fn values_are_taken_over() {
     assert_eq!(account.events.safety_lag, Duration::ZERO);
     assert_eq!(account.events.start, Start::At("2026-10-31T23:00:00Z".parse().unwrap()));
     assert!(account.events.feeds.is_empty());
+    let config = parse(&format!("{LEAST}start = \"snapshot\"\nsweep_interval = \"1h\"\n"), &[]).unwrap();
+    let events = &config.accounts[0].events;
+    assert_eq!((events.start, events.sweep_interval), (Start::Snapshot, Duration::from_secs(3600)));
     assert_eq!(config.store.database, store::Database::Sqlite { path: "/var/lib/x.db".into() });
 }
 

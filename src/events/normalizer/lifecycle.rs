@@ -69,10 +69,11 @@ pub(super) fn normalize(
         (known.and_then(|known| known.changed_at), entity.changed_at), (Some(known), Some(at)) if at < known);
     let mut now = known.cloned().unwrap_or_default();
     let mut transitions = entity.transitions(scope, &item.changes, known, is_stale, &fields);
-    transitions.retain(|transition| !now.has_told(&transition.id) && scope.telling.includes(transition.at));
-    if scope.telling.origin == Origin::Snapshot {
-        transitions = keep_present(transitions);
-    }
+    let was_there = keep_present(&transitions, scope.telling.snapshot);
+    let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || scope.telling.includes(transition.at);
+    let mut at = 0..;
+    transitions
+        .retain(|transition| to_tell(at.next().unwrap_or_default(), transition) && !now.has_told(&transition.id));
     let newest_edit = transitions.iter().rposition(|transition| matches!(transition.kind, Kind::Edit(_)));
     let tells_step = transitions.iter().any(|transition| matches!(transition.kind, Kind::Step { .. }));
     let mut drafts = Vec::with_capacity(transitions.len());
@@ -129,6 +130,10 @@ pub(super) fn normalize(
     Ok(Normalized { drafts, known: now })
 }
 
+pub(super) fn changed_at(feed: FeedName, item: &RawValue) -> Option<DateTime<Utc>> {
+    Entity::read(feed, item).ok()?.changed_at
+}
+
 /// See [`super::shipped_order`]. An order in a status that nobody knows may have been shipped.
 pub(super) fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
     const BEFORE_SHIPPING: [&str; 6] = ["Preparation", "Pending", "Acknowledged", "Pickprocess", "Locked", "Canceled"];
@@ -140,14 +145,19 @@ pub(super) fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
     is_shipped.then_some((entity.id, known))
 }
 
-/// Of all that happened, the creation and what led to the present status.
-fn keep_present(transitions: Vec<Transition>) -> Vec<Transition> {
-    let is_step = |transition: &Transition| matches!(transition.kind, Kind::Step { .. });
-    let newest = transitions.iter().rposition(is_step);
+/// Of what happened before a snapshot, where the creation is and what led to the status that it shows. Nothing of
+/// what was gone by then.
+fn keep_present(transitions: &[Transition], snapshot: Option<DateTime<Utc>>) -> Vec<usize> {
+    let Some(begin) = snapshot else { return Vec::new() };
+    // They come by their time.
+    let past = transitions.get(..transitions.partition_point(|it| it.at < begin)).unwrap_or_default();
+    if past.iter().any(|it| it.kind == Kind::Deleted) {
+        return Vec::new();
+    }
+    let newest = past.iter().rposition(|it| matches!(it.kind, Kind::Step { .. }));
     let is_kept =
-        |at: usize, transition: &Transition| transition.kind == Kind::Created || newest == Some(at) || transition.makes;
-    let kept = transitions.into_iter().enumerate().filter(|(at, transition)| is_kept(*at, transition));
-    kept.map(|(_, transition)| transition).collect()
+        |at: &usize| newest == Some(*at) || past.get(*at).is_some_and(|it| it.kind == Kind::Created || it.makes);
+    (0..past.len()).filter(is_kept).collect()
 }
 
 /// The members that changed otherwise than by a change of status.

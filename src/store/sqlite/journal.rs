@@ -12,6 +12,7 @@ use super::thread::{Access, Fault};
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::listing::{Listing, Purpose};
 use crate::domain::message::{Destination, Draft, Lane, Message};
 use crate::store::{Append, Backlog, Error, Journal, JournalRow, KnownEntity, Parked, Pending};
 
@@ -23,11 +24,13 @@ impl Journal for Sqlite {
         let account = account.to_string();
         Box::pin(self.handle.call(Access::Read, "read a checkpoint", move |connection| {
             let row = connection
-                .prepare_cached("SELECT started_at, position FROM checkpoints WHERE account = ?1 AND feed = ?2")?
-                .query_row((account, feed.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))
+                .prepare_cached(
+                    "SELECT started_at, position, snapshot FROM checkpoints WHERE account = ?1 AND feed = ?2",
+                )?
+                .query_row((account, feed.as_str()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
                 .optional()?;
-            row.map(|(started_at, position)| {
-                Ok(Checkpoint { started_at: instant(started_at)?, position: instant(position)? })
+            row.map(|(started_at, position, with_snapshot)| {
+                Ok(Checkpoint { started_at: instant(started_at)?, position: instant(position)?, with_snapshot })
             })
             .transpose()
         }))
@@ -53,6 +56,39 @@ impl Journal for Sqlite {
                 }
             }
             Ok(found)
+        }))
+    }
+
+    fn known_after<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        id: String,
+        limit: usize,
+    ) -> Pending<'a, Vec<(String, Known)>> {
+        let account = account.to_string();
+        Box::pin(self.handle.call(Access::Read, "read what is known", move |connection| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut select = connection.prepare_cached(
+                "SELECT id, known FROM entities WHERE account = ?1 AND feed = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            )?;
+            entities(select.query((account, feed.as_str(), id, limit))?)
+        }))
+    }
+
+    fn listing<'a>(
+        &'a self,
+        account: &'a AccountName,
+        feed: FeedName,
+        purpose: Purpose,
+    ) -> Pending<'a, Option<Listing>> {
+        let account = account.to_string();
+        Box::pin(self.handle.call(Access::Read, "read how far a list is", move |connection| {
+            let state: Option<String> = connection
+                .prepare_cached("SELECT state FROM listings WHERE account = ?1 AND feed = ?2 AND purpose = ?3")?
+                .query_row((account, feed.as_str(), purpose.as_str()), |row| row.get(0))
+                .optional()?;
+            state.map(|state| serde_json::from_str(&state).map_err(corrupt("a listing"))).transpose()
         }))
     }
 
@@ -86,13 +122,7 @@ impl Journal for Sqlite {
                 // Only a ledger with a hole has read ahead of it.
                 r#"SELECT id, known FROM entities WHERE account = ?1 AND feed = ?2 AND known LIKE '%"ahead":%'"#,
             )?;
-            let mut rows = select.query((account, FeedName::Stocks.as_str()))?;
-            let mut holes = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (id, known): (String, String) = (row.get(0)?, row.get(1)?);
-                holes.push((id, serde_json::from_str(&known).map_err(corrupt("an entity"))?));
-            }
-            Ok(holes)
+            entities(select.query((account, FeedName::Stocks.as_str()))?)
         }))
     }
 
@@ -115,7 +145,7 @@ impl Journal for Sqlite {
                     if let Some((account, feed, checkpoint)) = append.checkpoint {
                         connection
                             .prepare_cached(
-                                "INSERT INTO checkpoints (account, feed, started_at, position) VALUES (?1, ?2, ?3, ?4)
+                                "INSERT INTO checkpoints (account, feed, started_at, position, snapshot) VALUES (?1, ?2, ?3, ?4, ?5)
                                  ON CONFLICT DO UPDATE SET position = MAX(position, excluded.position)",
                             )?
                             .execute(params![
@@ -123,7 +153,17 @@ impl Journal for Sqlite {
                                 feed.as_str(),
                                 checkpoint.started_at.timestamp_millis(),
                                 checkpoint.position.timestamp_millis(),
+                                checkpoint.with_snapshot,
                             ])?;
+                    }
+                    if let Some((account, feed, purpose, listing)) = append.listing {
+                        let state = serde_json::to_string(&listing).map_err(corrupt("a listing"))?;
+                        connection
+                            .prepare_cached(
+                                "INSERT INTO listings (account, feed, purpose, state) VALUES (?1, ?2, ?3, ?4)
+                                 ON CONFLICT DO UPDATE SET state = excluded.state",
+                            )?
+                            .execute((account.as_str(), feed.as_str(), purpose.as_str(), state))?;
                     }
                     Ok(entered)
                 })
@@ -215,6 +255,16 @@ impl Journal for Sqlite {
     fn appended(&self) -> watch::Receiver<u64> {
         self.appended.subscribe()
     }
+}
+
+/// Entities with what is known of them. The columns are id, known.
+fn entities(mut rows: Rows<'_>) -> Result<Vec<(String, Known)>, Fault> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, known): (String, String) = (row.get(0)?, row.get(1)?);
+        found.push((id, serde_json::from_str(&known).map_err(corrupt("an entity"))?));
+    }
+    Ok(found)
 }
 
 /// Reads rows of the journal until there are none, or enough bytes. The columns are position, event_time,

@@ -30,7 +30,17 @@ CREATE TABLE checkpoints (
     feed       TEXT    NOT NULL,
     started_at INTEGER NOT NULL,
     position   INTEGER NOT NULL,
+    snapshot   INTEGER NOT NULL,              -- 1: what was there at the start is told as well
     PRIMARY KEY (account, feed)
+) STRICT, WITHOUT ROWID;
+
+-- Lists that are read from one end to the other, and how far.
+CREATE TABLE listings (
+    account TEXT    NOT NULL,
+    feed    TEXT    NOT NULL,
+    purpose TEXT    NOT NULL,
+    state   TEXT    NOT NULL,                 -- JSON
+    PRIMARY KEY (account, feed, purpose)
 ) STRICT, WITHOUT ROWID;
 
 -- What is known of each entity.

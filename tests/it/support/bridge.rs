@@ -151,6 +151,17 @@ impl Db {
         self.0.query_row(sql, params, |row| row.get(0)).unwrap()
     }
 
+    /// Every row, its columns as text.
+    pub fn rows<const N: usize>(&self, sql: &str) -> Vec<[String; N]> {
+        let mut statement = self.0.prepare(sql).unwrap();
+        let text = |row: &rusqlite::Row<'_>, at: usize| match row.get_ref(at).unwrap() {
+            rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+            other => other.as_str().unwrap_or_default().to_owned(),
+        };
+        let rows = statement.query_map([], |row| Ok(std::array::from_fn(|at| text(row, at)))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
     pub fn text(&self, sql: &str, params: impl Params) -> Option<String> {
         self.0.query_row(sql, params, |row| row.get(0)).ok()
     }

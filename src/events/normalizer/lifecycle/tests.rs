@@ -320,11 +320,38 @@ fn a_status_stamped_a_little_beside_its_change_is_one_event() {
 fn a_first_look_tells_creation_and_present_status() {
     let times = [("pending", "08:00:00"), ("acknowledged", "08:10:00"), ("shipped", "08:20:00")];
     let json = order("Shipped", &times, "08:25:00", "").replace("2026-01-05", "2025-12-01");
-    let telling = Telling { origin: Origin::Snapshot, ..Telling::since(DateTime::<Utc>::MIN_UTC) };
-    let told = drafts(FeedName::Outbounds, &json, &[], &mut None, telling);
+    let telling = Telling::with_snapshot(time(START));
+    let mut known = None;
+    let told = drafts(FeedName::Outbounds, &json, &[], &mut known, telling);
     assert!(told.iter().all(|draft| draft.event.is_snapshot));
     let told: Vec<Told> = told.into_iter().map(tell).collect();
     assert_eq!(names(&told), ["created", "shipped"]);
+    assert!(drafts(FeedName::Outbounds, &json, &[], &mut known, telling).is_empty());
+}
+
+#[test]
+fn who_comes_first_tells_what_was_there_and_what_came_since() {
+    let before = [("pending", "08:00:00"), ("acknowledged", "08:10:00")];
+    let shipped =
+        [("pending", "08:00:00"), ("acknowledged", "08:10:00"), ("pickprocess", "09:00:00"), ("shipped", "09:10:00")];
+    let telling = Telling::with_snapshot(time("2026-01-05T08:30:00Z"));
+    let read = |json: &str, known: &mut Option<Known>| -> Vec<(String, bool)> {
+        let told = drafts(FeedName::Outbounds, json, &[], known, telling).into_iter();
+        told.map(|draft| (draft.event.is_snapshot, tell(draft)))
+            .map(|(is_snapshot, told)| (names(&[told])[0].to_owned(), is_snapshot))
+            .collect()
+    };
+    let (old, new) = (order("Acknowledged", &before, "08:10:00", ""), order("Shipped", &shipped, "09:10:00", ""));
+    let was_there = [("created".to_owned(), true), ("acknowledged".to_owned(), true)];
+    let came = [("pickprocess".to_owned(), false), ("shipped".to_owned(), false)];
+    // The list, then the feed.
+    let mut known = None;
+    assert_eq!(read(&old, &mut known), was_there);
+    assert_eq!(read(&new, &mut known), came);
+    // The feed, then the list, which was read before.
+    let mut known = None;
+    assert_eq!(read(&new, &mut known), [was_there, came].concat());
+    assert!(read(&old, &mut known).is_empty() && read(&new, &mut known).is_empty());
 }
 
 #[test]

@@ -1,0 +1,175 @@
+//! Reading lists in the background: once to tell what is there when a feed begins to be read, and then from time to
+//! time to find what the feed has missed.
+//!
+//! One list of an account is read at a time, with half of its budget, while its feeds are followed. A list that
+//! can't be read does not keep the others.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::{TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::poller::telling;
+use super::progress::SnapshotProgress;
+use super::recorder::Recorder;
+use super::sweep::Sweep;
+use super::{Config, Error, Progress, snapshot};
+use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::listing::{Listing, Purpose};
+use crate::ffn::Endpoint;
+use crate::ffn::feeds::Feed;
+use crate::store::Append;
+use crate::telemetry::Chain;
+
+/// How soon it is looked again while a feed has not begun, and how late when nothing is due.
+const SOON: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_secs(600);
+/// Pauses after lists that could not be read.
+const RETRY: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_secs(1))
+    .with_max_delay(Duration::from_secs(300))
+    .with_jitter()
+    .without_max_times();
+/// A feed that is further behind than this is catching up.
+const BEHIND: TimeDelta = TimeDelta::hours(1);
+/// Rows of a snapshot between two lines of the log.
+const ROWS_OF_A_LINE: u64 = 10_000;
+
+/// Reads the lists of one account.
+#[derive(Clone)]
+pub struct Lister {
+    /// Takes what is read.
+    pub recorder: Recorder,
+    /// Which feeds, and how often.
+    pub config: Config,
+    /// Shown on the status page.
+    pub progress: Progress,
+    /// How long it is kept what is known of an entity.
+    pub memory: Duration,
+}
+
+impl Lister {
+    /// Reads what is due, again and again until `stop`. A page under way is dropped then: it is read again.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut backoff = RETRY.build();
+        let mut trouble = None;
+        loop {
+            let mut wait = LATE;
+            let mut failed = None;
+            for feed in self.config.feeds.clone() {
+                let Some(list) = Feed::of(feed).list else { continue };
+                let Some(turn) = stop.run_until_cancelled(self.turn(feed, list)).await else { return };
+                match turn {
+                    Ok(next) => wait = wait.min(next),
+                    Err(error) => {
+                        let text = format!("{feed}: {}", Chain(&error));
+                        self.recorder
+                            .metrics
+                            .sweeps
+                            .with_label_values(&[self.account(), feed.as_str(), "failed"])
+                            .inc();
+                        failed = Some(text);
+                    }
+                }
+            }
+            if let Some(error) = &failed {
+                wait = wait.min(backoff.next().unwrap_or(LATE));
+                // Said once.
+                if trouble != failed {
+                    tracing::warn!(account = self.account(), error, "a list can't be read; trying again");
+                }
+            } else {
+                backoff = RETRY.build();
+            }
+            trouble = failed;
+            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn account(&self) -> &str {
+        self.recorder.account().as_str()
+    }
+
+    /// Does what is due for a feed, and gives when to look again.
+    async fn turn(&self, feed: FeedName, list: Endpoint) -> Result<Duration, Error> {
+        let (journal, account) = (&self.recorder.journal, self.recorder.account());
+        let checkpoint = journal.checkpoint(account, feed).await?;
+        // The poller begins a feed, and learns the server's clock.
+        let Some(checkpoint) = checkpoint.filter(|_| self.recorder.client.knows_clock()) else { return Ok(SOON) };
+        if checkpoint.with_snapshot {
+            self.snapshot(feed, list, checkpoint).await?;
+        }
+        let swept = journal.listing(account, feed, Purpose::Sweep).await?.and_then(|listing| listing.ended_at);
+        let interval = TimeDelta::from_std(self.config.sweep_interval).unwrap_or(TimeDelta::MAX);
+        let now = self.recorder.client.server_now();
+        let due = swept.unwrap_or(checkpoint.started_at).checked_add_signed(interval);
+        // While the feed is behind, nobody can tell what it has missed.
+        if due.is_some_and(|due| due <= now) && now - checkpoint.position < BEHIND {
+            self.sweep(feed, list, checkpoint).await?;
+            return Ok(self.config.sweep_interval.min(LATE));
+        }
+        let left = due.and_then(|due| (due - now).to_std().ok()).unwrap_or(LATE);
+        Ok(left.clamp(SOON, LATE))
+    }
+
+    /// Tells what there was at the start, unless that has been done.
+    async fn snapshot(&self, feed: FeedName, list: Endpoint, checkpoint: Checkpoint) -> Result<(), Error> {
+        let recorder = &self.recorder;
+        let listing = recorder.journal.listing(recorder.account(), feed, Purpose::Snapshot).await?;
+        let mut listing = match listing {
+            Some(listing) => listing,
+            None => snapshot::begin(recorder, feed, list).await?,
+        };
+        self.show(feed, &listing);
+        while listing.ended_at.is_none() {
+            let before = listing.cursor.rows;
+            listing = snapshot::read_on(recorder, feed, list, checkpoint, &listing).await?;
+            self.show(feed, &listing);
+            let rows = listing.cursor.rows;
+            if listing.ended_at.is_some() {
+                tracing::info!(account = self.account(), %feed, rows, "the snapshot is complete");
+            } else if rows / ROWS_OF_A_LINE > before / ROWS_OF_A_LINE {
+                tracing::info!(account = self.account(), %feed, rows, of = listing.total, "reading what is there");
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self, feed: FeedName, list: Endpoint, checkpoint: Checkpoint) -> Result<(), Error> {
+        let recorder = &self.recorder;
+        let begun = recorder.client.server_now();
+        let overlap = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
+        let telling = telling(checkpoint, begun, self.memory);
+        let Some(due) = checkpoint.position.checked_sub_signed(overlap) else { return Ok(()) };
+        let missed = Sweep { feed, list, due, telling }.run(recorder).await?;
+        let labels = [self.account(), feed.as_str()];
+        recorder.metrics.sweep_missed.with_label_values(&labels).inc_by(missed as u64);
+        recorder.metrics.sweeps.with_label_values(&[self.account(), feed.as_str(), "done"]).inc();
+        if missed > 0 {
+            tracing::error!(account = self.account(), %feed, events = missed, "the feed has missed changes; they have been found in its list and are told now");
+        } else {
+            tracing::debug!(account = self.account(), %feed, "the feed has missed nothing");
+        }
+        let listing = Listing { ended_at: Some(begun), ..Listing::default() };
+        let done = (recorder.account().clone(), feed, Purpose::Sweep, listing);
+        recorder.journal.append(Append { listing: Some(done), ..Append::default() }).await?;
+        recorder.metrics.swept_at.with_label_values(&labels).set(Utc::now().timestamp() as f64);
+        Ok(())
+    }
+
+    fn show(&self, feed: FeedName, listing: &Listing) {
+        let (metrics, labels) = (&self.recorder.metrics, [self.account(), feed.as_str()]);
+        let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+        metrics.snapshot_rows.with_label_values(&labels).set(count(listing.cursor.rows));
+        metrics.snapshot_complete.with_label_values(&labels).set(listing.ended_at.is_some().into());
+        if let Some(total) = listing.total {
+            metrics.snapshot_expected.with_label_values(&labels).set(count(total));
+        }
+        let shown =
+            SnapshotProgress { rows: listing.cursor.rows, total: listing.total, completed_at: listing.ended_at };
+        self.progress.update(self.recorder.account(), feed, |progress| progress.snapshot = Some(shown));
+    }
+}
