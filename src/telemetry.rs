@@ -1,13 +1,31 @@
-//! Logs: `tracing` events to standard error, as text or JSON.
+//! Logs: `tracing` events to standard error, as text or JSON; where a terminal shows bars, above them.
 
 use std::error::Error;
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 
+use indicatif::MultiProgress;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// The bars that a terminal shows.
+pub static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Standard error, a line at a time above the bars.
+struct AboveBars;
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        BARS.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// How logs are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +77,8 @@ const FRAMES: &str = ",lapin::io_loop=info,lapin::channel=info,lapin::frames=inf
 /// # Errors
 /// If the filter can't be read, or logs are set up already.
 pub fn init(config: &Config) -> Result<(), InitError> {
-    let colours = std::io::stderr().is_terminal();
-    subscriber(config, colours, std::io::stderr)?.try_init().map_err(InitError::Twice)
+    let colours = io::stderr().is_terminal();
+    subscriber(config, colours, || AboveBars)?.try_init().map_err(InitError::Twice)
 }
 
 fn subscriber<W>(config: &Config, colours: bool, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, InitError>

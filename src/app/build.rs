@@ -147,6 +147,11 @@ impl App {
         self.address
     }
 
+    /// How far its feeds are, now and while it runs.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
     pub(super) fn status(&self) -> Arc<Status> {
         Arc::new(Status {
             scrape: Scrape {

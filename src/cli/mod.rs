@@ -14,7 +14,7 @@ mod schema;
 mod send;
 mod tail;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -124,7 +124,15 @@ async fn bridge(config: Config) -> anyhow::Result<ExitCode> {
     let signals = Signals::new().context("signals can't be received")?;
     let app = App::build(config).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %app.address(), "the bridge starts");
-    app.run(signals).await?;
+    // Without a terminal the log says it.
+    let bar = io::stderr().is_terminal().then(|| tokio::spawn(progress::of_snapshots(app.progress())));
+    let ended = app.run(signals).await;
+    if let Some(bar) = bar {
+        bar.abort();
+        // A bar that can't be taken away is no reason to fail.
+        drop(telemetry::BARS.clear());
+    }
+    ended?;
     tracing::info!("the bridge has stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::complain;
+use crate::events;
+use crate::telemetry::BARS;
 
 /// How often a line is written where no terminal shows a bar.
 const LINE: Duration = Duration::from_secs(5);
@@ -21,7 +23,7 @@ impl Progress {
     /// Of so many of these: `events`.
     pub(super) fn new(unit: &'static str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(0);
+            let bar = BARS.add(ProgressBar::new(0));
             let style = ProgressStyle::with_template(&format!(
                 "{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left  {{msg}}"
             ));
@@ -53,5 +55,33 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How often the bar of a running bridge is looked after.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Shows on a terminal how far the snapshots of a running bridge are; never ends.
+pub(super) async fn of_snapshots(progress: events::Progress) {
+    let mut bar = None;
+    loop {
+        let (mut done, mut of, mut names) = (0, 0, Vec::new());
+        for (account, feed, progress) in progress.all() {
+            if let Some(snapshot) = progress.snapshot.filter(|snapshot| snapshot.completed_at.is_none()) {
+                done += snapshot.rows;
+                of += snapshot.total.unwrap_or_default().max(snapshot.rows);
+                names.push(format!("{account}/{feed}"));
+            }
+        }
+        if names.is_empty() {
+            bar.take().iter().for_each(Progress::clear);
+        } else {
+            bar.get_or_insert_with(|| Progress::new("rows")).show(
+                done,
+                of,
+                &format!("snapshot of {}", names.join(", ")),
+            );
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
