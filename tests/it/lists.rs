@@ -74,27 +74,27 @@ async fn a_snapshot_killed_five_times_tells_every_order_once_while_others_come_a
     }
     world.bridge.start().await;
     until_within(Duration::from_secs(600), "the snapshot to be complete", async || {
-        let complete = world.bridge.metric("ffn_bridge_snapshot_complete{account=\"acme\",feed=\"outbounds\"}").await;
-        (complete == 1.0).then_some(())
+        let complete = world.bridge.count("ffn_bridge_snapshot_complete{account=\"acme\",feed=\"outbounds\"}").await;
+        (complete == 1).then_some(())
     })
     .await;
     until_within(Duration::from_secs(600), "everything to be published and the live steps told", async || {
-        let pending = world.bridge.metric("ffn_bridge_journal_pending_events{account=\"acme\"}").await;
+        let pending = world.bridge.count("ffn_bridge_journal_pending_events{account=\"acme\"}").await;
         let steps = world.db().number(
             "SELECT COUNT(*) FROM journal WHERE routing_key = 'acme.outbound.acknowledged'
              AND json_extract(body, '$.snapshot') IS NULL",
             [],
         );
-        (pending == 0.0 && steps == live).then_some(())
+        (pending == 0 && steps == live).then_some(())
     })
     .await;
     peak = peak.max(peak_memory(&world));
     eprintln!("{count} rows: at most {peak} MB");
     assert!(peak < 100, "{peak} MB");
 
-    let shown = world.bridge.metric("ffn_bridge_snapshot_rows{account=\"acme\",feed=\"outbounds\"}").await;
-    assert!(shown >= (count + 5) as f64, "{shown}");
-    assert!(world.bridge.metric("ffn_bridge_snapshot_expected_rows{").await >= count as f64);
+    let shown = world.bridge.count("ffn_bridge_snapshot_rows{account=\"acme\",feed=\"outbounds\"}").await;
+    assert!(shown >= (count + 5) as u64, "{shown}");
+    assert!(world.bridge.count("ffn_bridge_snapshot_expected_rows{").await >= count as u64);
     let (_, status) = world.bridge.get("/status").await;
     let status: Value = serde_json::from_str(&status).unwrap();
     let feed = &status["accounts"][0]["feeds"][0];
@@ -160,11 +160,11 @@ async fn a_snapshot_has_the_ids_that_reading_the_feeds_gives() {
     world.set_config(&start("snapshot"));
     world.bridge.start().await;
     until("every snapshot to be complete", async || {
-        (world.bridge.metric("ffn_bridge_snapshot_complete{account=\"acme\"").await == 7.0).then_some(())
+        (world.bridge.count("ffn_bridge_snapshot_complete{account=\"acme\"").await == 7).then_some(())
     })
     .await;
     until("all of it to be published", async || {
-        (world.bridge.metric("ffn_bridge_journal_pending_events{").await == 0.0).then_some(())
+        (world.bridge.count("ffn_bridge_journal_pending_events{").await == 0).then_some(())
     })
     .await;
     let rows = |world: &World| {
