@@ -64,13 +64,18 @@ pub(super) fn normalize(
 ) -> Result<Normalized, Odd> {
     let entity = Entity::read(feed, &item.json)?;
     let fields = fingerprints(&entity.members);
-    // An older reading than the one known may still tell of a change, but not of the state.
-    let is_stale = matches!(
+    // A reading that is older than the one known, or newer than what is to be told, may still tell of a change, but
+    // not of the state.
+    let is_older = matches!(
         (known.and_then(|known| known.changed_at), entity.changed_at), (Some(known), Some(at)) if at < known);
+    let is_newer = entity.changed_at.is_some_and(|at| at >= scope.telling.until);
+    let is_stale = is_older || is_newer;
     let mut now = known.cloned().unwrap_or_default();
     let mut transitions = entity.transitions(scope, &item.changes, known, is_stale, &fields);
+    // Without a stamp it is the time of the reading, which says nothing.
+    let is_to_be_told = |at| scope.telling.includes(at) || (entity.changed_at.is_none() && at >= scope.telling.since);
     let was_there = keep_present(&transitions, scope.telling.snapshot);
-    let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || scope.telling.includes(transition.at);
+    let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || is_to_be_told(transition.at);
     let mut at = 0..;
     transitions
         .retain(|transition| to_tell(at.next().unwrap_or_default(), transition) && !now.has_told(&transition.id));
