@@ -105,7 +105,7 @@ pub struct Checkpoint {
 pub struct Again {
     /// Begin of the stretch.
     pub from: DateTime<Utc>,
-    /// When its reading ended, on the server's clock: a window has to reach beyond this.
+    /// It is part of each window up to the first that reaches beyond this instant.
     pub until: DateTime<Utc>,
 }
 
@@ -141,12 +141,15 @@ impl Window {
         (to > position).then_some(Self { from: again.min(position - overlap), to })
     }
 
-    /// What the next window has to read once more, when this one has been read until `now`.
+    /// What the next window has to read once more, when this one has been read until `now`: a stretch longer than
+    /// the overlap, for as long as the overlap has short ones read.
     pub fn again(&self, checkpoint: &Checkpoint, overlap: TimeDelta, now: DateTime<Utc>) -> Option<Again> {
-        if self.to - checkpoint.position > overlap {
-            return Some(Again { from: checkpoint.position - overlap, until: now });
+        let left = checkpoint.again.filter(|again| self.to <= again.until);
+        if self.to - checkpoint.position <= overlap {
+            return left;
         }
-        checkpoint.again.filter(|again| self.to <= again.until)
+        let from = checkpoint.position - overlap;
+        Some(Again { from: left.map_or(from, |left| left.from.min(from)), until: now + overlap })
     }
 }
 
@@ -185,19 +188,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_longer_than_the_overlap_is_read_once_more_after_its_reading_has_ended() {
+    fn what_was_longer_than_the_overlap_is_read_again_for_as_long() {
         let before = read_to(10_000, None);
         let short = Window::after(&before, at(10_035), OVERLAP, LAG).unwrap();
         assert_eq!(short.again(&before, OVERLAP, at(10_036)), None);
         let long = Window::after(&before, at(12_005), OVERLAP, LAG).unwrap();
         let again = long.again(&before, OVERLAP, at(12_020));
-        assert_eq!(again, Some(Again { from: at(9_700), until: at(12_020) }));
+        assert_eq!(again, Some(Again { from: at(9_700), until: at(12_320) }));
         // A window that ends before that is not enough.
         let next = read_to(12_000, again);
-        let early = Window::after(&next, at(12_025), OVERLAP, LAG).unwrap();
-        assert_eq!((early.from, early.again(&next, OVERLAP, at(12_026))), (at(9_700), again));
-        let late = Window::after(&next, at(12_055), OVERLAP, LAG).unwrap();
-        assert_eq!((late.from, late.again(&next, OVERLAP, at(12_056))), (at(9_700), None));
+        let early = Window::after(&next, at(12_300), OVERLAP, LAG).unwrap();
+        assert_eq!((early.from, early.again(&next, OVERLAP, at(12_301))), (at(9_700), again));
+        let next = read_to(12_295, again);
+        let longer = Window::after(&next, at(12_315), OVERLAP, LAG).unwrap();
+        assert_eq!(
+            longer.again(&read_to(12_000, again), OVERLAP, at(12_320)),
+            Some(Again { from: at(9_700), until: at(12_620) })
+        );
+        let late = Window::after(&next, at(12_326), OVERLAP, LAG).unwrap();
+        assert_eq!((late.from, late.again(&next, OVERLAP, at(12_327))), (at(9_700), None));
         // Never longer than a day, and never less than the overlap.
         let day =
             Window::after(&read_to(86_400, Some(Again { from: at(0), until: at(86_500) })), at(90_000), OVERLAP, LAG);

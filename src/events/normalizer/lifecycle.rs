@@ -126,6 +126,14 @@ pub(super) fn normalize(
         drafts.push(draft(scope, &happening, data));
         now.remember(&transition.id);
     }
+    if is_newer && !is_older {
+        // The state that it had then, as far as it is known.
+        let last = transitions.iter().rev().find_map(|transition| match &transition.kind {
+            Kind::Step { status, .. } => Some(status.clone()),
+            _ => None,
+        });
+        now.status = last.or(now.status);
+    }
     if !is_stale {
         now.status = entity.status.clone();
         now.changed_at = entity.changed_at.or(now.changed_at);

@@ -114,7 +114,7 @@ fn compare(
         for names in names(record, feed, wanted, index) {
             match left.iter().position(|(at, name)| *at == transition.at && names.iter().any(|wanted| wanted == name)) {
                 Some(at) => drop(left.remove(at)),
-                None if may_be_missing(record, feed, wanted, index) => {}
+                None if may_be_missing(record, feed, wanted, index, &names) => {}
                 None => fault(format!("nothing of {} at {}", names.join(" or "), transition.at)),
             }
         }
@@ -170,7 +170,7 @@ fn names(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize) 
 
 /// In slices of a day FFN shows an entity only in that of its last change. Statuses of orders have their times, and
 /// the changes of returns are listed.
-fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize) -> bool {
+fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize, names: &[String]) -> bool {
     let this = &all[index];
     let has_time = this.status.as_deref().is_some_and(|status| STAMPED.contains(&status));
     let again = all[index + 1..].iter().any(|other| other.status_changed && other.status == this.status);
@@ -180,6 +180,10 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
         _ => this.state == "New",
     };
     let bare = record.bare && all.iter().any(|other| other.state == "Deleted");
+    if bare && this.state == "New" {
+        // What is first seen when it is gone shows no status.
+        return !names.iter().any(|name| name == "created");
+    }
     if is_listed && !bare {
         return false;
     }
