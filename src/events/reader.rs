@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::Error;
 use super::normalizer::{self, Item, ReturnChange, Telling};
 use super::recorder::Recorder;
-use crate::domain::entity::{Fingerprint, Known, id_part};
+use crate::domain::entity::{Fingerprint, Known, id_part, same_instant};
 use crate::domain::feed::{FeedName, Window};
 use crate::ffn::feeds::{self, Endpoint, Feed, Page};
 use crate::ffn::{self, Priority, entities};
@@ -169,6 +169,12 @@ impl Reader {
         } else {
             items
         };
+        if let Some(changes) = Feed::of(self.feed).changes
+            && items.iter().any(|item| self.lacks_a_change(item, reading))
+        {
+            // It has become visible after the changes were read.
+            Box::pin(self.pass(changes, reading)).await?;
+        }
         let items: Vec<Item> = items.into_iter().map(|json| self.join(json, reading)).collect();
         let recorded = self.recorder.record(self.feed, &items, reading.telling, with).await?;
         reading.read.events += recorded.events;
@@ -190,6 +196,14 @@ impl Reader {
         // What is no change is no return either: it is parked, with the reason.
         self.recorder.record(self.feed, &odd, reading.telling, Append::default()).await?;
         Ok(())
+    }
+
+    /// Whether an item shows a change in the window that has not been listed.
+    fn lacks_a_change(&self, item: &RawValue, reading: &Reading) -> bool {
+        let Window { from, to } = reading.window;
+        let changes = normalizer::entity_id(self.feed, item).ok().and_then(|id| reading.changes.get(&id));
+        let is_listed = |at: DateTime<Utc>| changes.into_iter().flatten().any(|change| same_instant(change.at, at));
+        normalizer::changes_of(self.feed, item).into_iter().any(|at| from <= at && at < to && !is_listed(at))
     }
 
     fn join(&self, json: Box<RawValue>, reading: &Reading) -> Item {

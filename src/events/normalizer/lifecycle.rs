@@ -147,6 +147,12 @@ pub(super) fn changed_at(feed: FeedName, item: &RawValue) -> Option<DateTime<Utc
     Entity::read(feed, item).ok()?.changed_at
 }
 
+pub(super) fn changes_of(feed: FeedName, item: &RawValue) -> Vec<DateTime<Utc>> {
+    let Ok(entity) = Entity::read(feed, item) else { return Vec::new() };
+    let is_later = |at: &DateTime<Utc>| entity.created_at.is_none_or(|created_at| !same_instant(created_at, *at));
+    entity.stamp.change_times().filter(is_later).collect()
+}
+
 /// See [`super::shipped_order`]. An order in a status that nobody knows may have been shipped.
 pub(super) fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
     const BEFORE_SHIPPING: [&str; 6] = ["Preparation", "Pending", "Acknowledged", "Pickprocess", "Locked", "Canceled"];
