@@ -84,7 +84,8 @@ impl World {
             "require_dates": rng.bool(),
             "inclusive_bounds": rng.bool(),
             "exclusive_from": rng.u8(..4) == 0,
-            "freeze_windows": rng.u8(..4) == 0,
+            // Frozen windows show the newest state, visible or not.
+            "freeze_windows": lag_ms == 0 && rng.u8(..3) == 0,
             "ordered_chunks": rng.bool(),
             "commit_lag_ms": lag_ms,
             "tombstones": if bare { "bare" } else { "full" },
@@ -203,9 +204,10 @@ impl Run {
         let most = u64::try_from(self.rng.i64(1..=self.world.longest_s)).unwrap() * 1000;
         steps.insert(self.rng.usize(..=steps.len()), self.history.wait(most));
         // A change of just now is not in the window yet, and neither is what it has moved out of it.
-        // After a `toDate` that was refused windows end half a minute earlier.
-        let refused = 30 * i64::from(self.world.settings["date_skew_s"].as_i64() >= Some(self.world.safety_lag_s));
-        let quiet = self.world.safety_lag_s + 2 + refused;
+        // A clock that is behind makes windows end earlier; one that is ahead as well, by what is refused.
+        let date_skew = self.world.settings["date_skew_s"].as_i64().unwrap();
+        let early = if date_skew >= self.world.safety_lag_s { 90 } else { (-date_skew).max(0) };
+        let quiet = self.world.safety_lag_s + 2 + early;
         steps.push(json!({"post": "clock", "body": {"advance": format!("{quiet}s")}}));
         if std::env::var_os("DEBUG_PROP").is_some() {
             eprintln!("happen");

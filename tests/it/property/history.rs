@@ -124,10 +124,7 @@ impl History {
             15 => post(&at("advance"), json!({"to": "Locked"})),
             16 => post(&at("advance"), json!({"to": "Canceled"})),
             17 => post(&at("advance"), json!({"to": "Shipped", "partial": true, "gap_ms": gap})),
-            18 => {
-                let status = ["Teleported", "Acknowledged", "Pickprocess"][self.rng.usize(..3)];
-                post(&at("status"), json!({"status": status}))
-            }
+            18 => post(&at("status"), json!({"status": "Teleported"})),
             _ => self.end(FeedName::Outbounds, number),
         }
     }
