@@ -17,6 +17,7 @@ struct Kind {
 pub struct History {
     rng: Rng,
     feeds: Vec<FeedName>,
+    keeps_orders: bool,
     kinds: HashMap<FeedName, Kind>,
     /// Entities that must not change before they have been read: FFN does not show a change that is followed by
     /// another before it becomes visible.
@@ -25,7 +26,8 @@ pub struct History {
 
 impl History {
     /// `is_late`: changes become visible late.
-    pub fn new(seed: u64, feeds: &[FeedName], is_late: bool) -> Self {
+    pub fn new(seed: u64, role: &str, feeds: &[FeedName], is_late: bool) -> Self {
+        let keeps_orders = role == "fulfiller" && feeds.contains(&FeedName::OutboundShipments);
         let kind = |path, prefix| Kind { path, prefix, made: 0, open: Vec::new() };
         let kinds = HashMap::from([
             (FeedName::Outbounds, kind("outbounds", "SO-")),
@@ -34,7 +36,7 @@ impl History {
             (FeedName::Products, kind("products", "PR-")),
         ]);
         let busy = is_late.then(Vec::new);
-        Self { rng: Rng::with_seed(seed), feeds: feeds.to_vec(), kinds, busy }
+        Self { rng: Rng::with_seed(seed), feeds: feeds.to_vec(), keeps_orders, kinds, busy }
     }
 
     /// Everything that has happened so far has been read.
@@ -125,6 +127,8 @@ impl History {
             16 => post(&at("advance"), json!({"to": "Canceled"})),
             17 => post(&at("advance"), json!({"to": "Shipped", "partial": true, "gap_ms": gap})),
             18 => post(&at("status"), json!({"status": "Teleported"})),
+            // A fulfiller asks the order for its parcels: one that is gone has none.
+            _ if self.keeps_orders => nothing(),
             _ => self.end(FeedName::Outbounds, number),
         }
     }
