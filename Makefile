@@ -12,7 +12,7 @@ CARGO ?= cargo
 TESTS ?=
 SCRIPTS := $(wildcard scripts/*.sh bench/*.sh) .ci/run
 
-.PHONY: help build test lint demo demo-stop bench schemas tools clean-run
+.PHONY: help build test lint demo demo-stop soak bench schemas tools clean-run
 
 help: ## shows this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ lint: tools ## format, clippy with warnings as errors, shell scripts
 	@if command -v shellcheck >/dev/null; then \
 	  echo 'lint: shellcheck $(SCRIPTS)'; shellcheck $(SCRIPTS); \
 	else echo 'lint: shellcheck is not installed, the scripts are not looked at'; fi
+
+soak: tools ## ten thousand random histories, and a snapshot of 100,000 orders (hours)
+	@FFN_BRIDGE_SEEDS=$(or $(SEEDS),0..10000) $(CARGO) test --locked --profile bench --test it property:: -- --nocapture --test-threads 4
+	@FFN_BRIDGE_SNAPSHOT_ROWS=100000 scripts/broker.sh with $(CARGO) test --locked --profile bench --test it lists::a_snapshot_killed -- --nocapture
 
 bench: tools ## measures throughput and delay
 	@scripts/broker.sh with bench/run.sh

@@ -95,6 +95,18 @@ pub struct Checkpoint {
     pub position: DateTime<Utc>,
     /// Whether it is told as well what was there when reading began.
     pub with_snapshot: bool,
+    /// What has to be read once more.
+    pub again: Option<Again>,
+}
+
+/// A stretch that was read but whose entities may have left it meanwhile: FFN shows an entity only where it last
+/// changed, and from the overlap alone its older changes can't be told any more (contract 7.6, rule 12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// Begin of the stretch.
+    pub from: DateTime<Utc>,
+    /// It is part of each window up to the first that reaches beyond this instant.
+    pub until: DateTime<Utc>,
 }
 
 /// A closed stretch of the server's time that is read to its last page.
@@ -115,15 +127,29 @@ impl Window {
     /// It begins `overlap` before the position, because a change may become visible late, and ends
     /// `safety_lag` behind `server_now`, because the server refuses an end ahead of its clock. After a
     /// long outage it is cut to a day.
+    ///
+    /// What has to be read once more is part of it, as far as it is not longer than a day then.
     pub fn after(
-        position: DateTime<Utc>,
+        checkpoint: &Checkpoint,
         server_now: DateTime<Utc>,
         overlap: TimeDelta,
         safety_lag: TimeDelta,
     ) -> Option<Self> {
-        let from = position - overlap;
+        let position = checkpoint.position;
         let to = (server_now - safety_lag).min(position + LONGEST_WINDOW);
-        (to > position).then_some(Self { from, to })
+        let again = checkpoint.again.map_or(position, |again| again.from.max(to - LONGEST_WINDOW));
+        (to > position).then_some(Self { from: again.min(position - overlap), to })
+    }
+
+    /// What the next window has to read once more, when this one has been read until `now`: a stretch longer than
+    /// the overlap, for as long as the overlap has short ones read.
+    pub fn again(&self, checkpoint: &Checkpoint, overlap: TimeDelta, now: DateTime<Utc>) -> Option<Again> {
+        let left = checkpoint.again.filter(|again| self.to <= again.until);
+        if self.to - checkpoint.position <= overlap {
+            return left;
+        }
+        let from = checkpoint.position - overlap;
+        Some(Again { from: left.map_or(from, |left| left.from.min(from)), until: now + overlap })
     }
 }
 
@@ -138,21 +164,55 @@ mod tests {
     const OVERLAP: TimeDelta = TimeDelta::seconds(300);
     const LAG: TimeDelta = TimeDelta::seconds(5);
 
+    fn read_to(seconds: i64, again: Option<Again>) -> Checkpoint {
+        Checkpoint { started_at: at(0), position: at(seconds), with_snapshot: false, again }
+    }
+
     #[test]
     fn window_reaches_back_by_the_overlap_and_stays_behind_the_server() {
-        let window = Window::after(at(1_000_000), at(1_000_030), OVERLAP, LAG);
+        let window = Window::after(&read_to(1_000_000, None), at(1_000_030), OVERLAP, LAG);
         assert_eq!(window, Some(Window { from: at(999_700), to: at(1_000_025) }));
     }
 
     #[test]
     fn no_window_before_the_server_has_moved_on() {
-        assert_eq!(Window::after(at(1_000_000), at(1_000_005), OVERLAP, LAG), None);
-        assert_eq!(Window::after(at(1_000_000), at(999_000), OVERLAP, LAG), None);
+        let checkpoint = read_to(1_000_000, None);
+        assert_eq!(Window::after(&checkpoint, at(1_000_005), OVERLAP, LAG), None);
+        assert_eq!(Window::after(&checkpoint, at(999_000), OVERLAP, LAG), None);
     }
 
     #[test]
     fn a_long_outage_is_worked_off_in_slices_of_a_day() {
-        let window = Window::after(at(0), at(10 * 86_400), OVERLAP, LAG);
+        let window = Window::after(&read_to(0, None), at(10 * 86_400), OVERLAP, LAG);
         assert_eq!(window, Some(Window { from: at(-300), to: at(86_400) }));
+    }
+
+    #[test]
+    fn what_was_longer_than_the_overlap_is_read_again_for_as_long() {
+        let before = read_to(10_000, None);
+        let short = Window::after(&before, at(10_035), OVERLAP, LAG).unwrap();
+        assert_eq!(short.again(&before, OVERLAP, at(10_036)), None);
+        let long = Window::after(&before, at(12_005), OVERLAP, LAG).unwrap();
+        let again = long.again(&before, OVERLAP, at(12_020));
+        assert_eq!(again, Some(Again { from: at(9_700), until: at(12_320) }));
+        // A window that ends before that is not enough.
+        let next = read_to(12_000, again);
+        let early = Window::after(&next, at(12_300), OVERLAP, LAG).unwrap();
+        assert_eq!((early.from, early.again(&next, OVERLAP, at(12_301))), (at(9_700), again));
+        let next = read_to(12_295, again);
+        let longer = Window::after(&next, at(12_315), OVERLAP, LAG).unwrap();
+        assert_eq!(
+            longer.again(&read_to(12_000, again), OVERLAP, at(12_320)),
+            Some(Again { from: at(9_700), until: at(12_620) })
+        );
+        let late = Window::after(&next, at(12_326), OVERLAP, LAG).unwrap();
+        assert_eq!((late.from, late.again(&next, OVERLAP, at(12_327))), (at(9_700), None));
+        // Never longer than a day, and never less than the overlap.
+        let day =
+            Window::after(&read_to(86_400, Some(Again { from: at(0), until: at(86_500) })), at(90_000), OVERLAP, LAG);
+        assert_eq!(day.unwrap().from, at(90_000 - 5 - 86_400));
+        let slice =
+            Window::after(&read_to(86_400, Some(Again { from: at(0), until: at(86_500) })), at(900_000), OVERLAP, LAG);
+        assert_eq!(slice.unwrap().from, at(86_100));
     }
 }

@@ -50,7 +50,7 @@ pub use config::Config;
 pub use error::Error;
 pub use lister::Lister;
 pub use notices::Notices;
-pub use poller::Poller;
+pub use poller::{Polled, Poller};
 pub use progress::{FeedProgress, Progress, SnapshotProgress};
 pub use reader::{Read, Reader};
 pub use recorder::{Recorded, Recorder};

@@ -139,6 +139,11 @@ pub fn changed_at(feed: FeedName, item: &RawValue) -> Option<DateTime<Utc>> {
     lifecycle::changed_at(feed, item)
 }
 
+/// When the entity of an item has changed since it was made, as far as the item tells.
+pub fn changes_of(feed: FeedName, item: &RawValue) -> Vec<DateTime<Utc>> {
+    lifecycle::changes_of(feed, item)
+}
+
 /// The shipping methods whose carrier's name the item's events need.
 pub fn shipping_methods(feed: FeedName, item: &RawValue) -> Vec<String> {
     match feed {

@@ -166,17 +166,21 @@ impl Poller {
             Some(checkpoint) => checkpoint,
             None => self.begin().await?,
         };
-        let Some(window) = self.window(checkpoint.position, refusals) else {
+        let Some(window) = self.window(&checkpoint, refusals) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
-        let telling = telling(checkpoint, window.from, self.memory);
+        // What an item shows of later is told by the next window, which has all that was between.
+        let telling = Telling { until: window.to, ..telling(checkpoint, window.from, self.memory) };
         let Read { mut events, end } = self.reader.read(window, telling).await?;
         if self.feed() == FeedName::Stocks {
-            let patience = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
-            events += ledger::mend(&self.reader.recorder, telling, patience, client.server_now()).await?;
+            // What is found in the list may have come after the window.
+            let telling = Telling { until: DateTime::<Utc>::MAX_UTC, ..telling };
+            events += ledger::mend(&self.reader.recorder, telling, self.overlap(), client.server_now()).await?;
         }
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
-        let moved = Checkpoint { position, ..checkpoint };
+        let read = Window { to: position, ..window };
+        let again = read.again(&checkpoint, self.overlap(), client.server_now());
+        let moved = Checkpoint { position, again, ..checkpoint };
         let append = Append { checkpoint: Some((self.account().clone(), self.feed(), moved)), ..Append::default() };
         journal.append(append).await?;
         self.show_position(position);
@@ -194,7 +198,7 @@ impl Poller {
             Start::Snapshot => (now, Feed::of(self.feed()).list.is_some()),
             Start::At(instant) => (instant, false),
         };
-        let checkpoint = Checkpoint { started_at, position: started_at, with_snapshot };
+        let checkpoint = Checkpoint { started_at, position: started_at, with_snapshot, again: None };
         let append =
             Append { checkpoint: Some((self.account().clone(), self.feed(), checkpoint)), ..Append::default() };
         self.reader.recorder.journal.append(append).await?;
@@ -202,11 +206,16 @@ impl Poller {
         Ok(checkpoint)
     }
 
+    fn overlap(&self) -> TimeDelta {
+        TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX)
+    }
+
     /// The window to read; after refusals one that ends earlier.
-    fn window(&self, position: DateTime<Utc>, refusals: u32) -> Option<Window> {
-        let overlap = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
+    fn window(&self, checkpoint: &Checkpoint, refusals: u32) -> Option<Window> {
         let safety_lag = TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX);
-        let mut window = Window::after(position, self.reader.recorder.client.server_now(), overlap, safety_lag)?;
+        let now = self.reader.recorder.client.server_now();
+        let position = checkpoint.position;
+        let mut window = Window::after(checkpoint, now, self.overlap(), safety_lag)?;
         for refusal in 1..=refusals {
             let back = window.to - STEP_BACK;
             window.to =

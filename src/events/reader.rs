@@ -17,16 +17,18 @@ use serde_json::value::RawValue;
 use super::Error;
 use super::normalizer::{self, Item, ReturnChange, Telling};
 use super::recorder::Recorder;
-use crate::domain::entity::{Fingerprint, Known, id_part};
+use crate::domain::entity::{Fingerprint, Known, id_part, same_instant};
 use crate::domain::feed::{FeedName, Window};
 use crate::ffn::feeds::{self, Endpoint, Feed, Page};
 use crate::ffn::{self, Priority, entities};
-use crate::store::{Append, KnownEntity};
+use crate::store::{self, Append, KnownEntity};
 
 /// More pages than this in one window mean that something is wrong.
 const MOST_PAGES: u32 = 10_000;
 /// More passes than this over one window are left to the next poll.
 const MOST_PASSES: u32 = 20;
+/// Tries to store what other readers store at the same time.
+const TRIES: u32 = 5;
 /// What is stored together, at the most: items, bytes, and how long the first may wait for the others.
 const BATCH_ITEMS: usize = 500;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -163,14 +165,17 @@ impl Reader {
         if Feed::of(self.feed).changes == Some(endpoint) {
             return self.take_changes(items, reading).await;
         }
-        let mut with = Append::default();
-        let items = if Feed::of(self.feed).lists_orders_of_shipments(self.recorder.client.role()) {
-            self.shipments(items, &mut with).await?
-        } else {
-            items
-        };
+        if Feed::of(self.feed).lists_orders_of_shipments(self.recorder.client.role()) {
+            return self.take_shipments(&items, reading).await;
+        }
+        if let Some(changes) = Feed::of(self.feed).changes
+            && items.iter().any(|item| self.lacks_a_change(item, reading))
+        {
+            // It has become visible after the changes were read.
+            Box::pin(self.pass(changes, reading)).await?;
+        }
         let items: Vec<Item> = items.into_iter().map(|json| self.join(json, reading)).collect();
-        let recorded = self.recorder.record(self.feed, &items, reading.telling, with).await?;
+        let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
         reading.read.events += recorded.events;
         Ok(())
     }
@@ -190,6 +195,14 @@ impl Reader {
         // What is no change is no return either: it is parked, with the reason.
         self.recorder.record(self.feed, &odd, reading.telling, Append::default()).await?;
         Ok(())
+    }
+
+    /// Whether an item shows a change in the window that has not been listed.
+    fn lacks_a_change(&self, item: &RawValue, reading: &Reading) -> bool {
+        let Window { from, to } = reading.window;
+        let changes = normalizer::entity_id(self.feed, item).ok().and_then(|id| reading.changes.get(&id));
+        let is_listed = |at: DateTime<Utc>| changes.into_iter().flatten().any(|change| same_instant(change.at, at));
+        normalizer::changes_of(self.feed, item).into_iter().any(|at| from <= at && at < to && !is_listed(at))
     }
 
     fn join(&self, json: Box<RawValue>, reading: &Reading) -> Item {
@@ -229,8 +242,30 @@ impl Reader {
         Ok(())
     }
 
-    /// The shipping notifications of orders that have changed since they were last asked for.
-    async fn shipments(&self, orders: Vec<Box<RawValue>>, with: &mut Append) -> Result<Vec<Box<RawValue>>, Error> {
+    /// Stores the shipping notifications of orders that have changed since they were last asked for.
+    async fn take_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let mut with = Append::default();
+            let shipments = self.shipments(orders, reading.telling, &mut with).await?;
+            let items: Vec<Item> = shipments.into_iter().map(Item::from).collect();
+            match self.recorder.record(self.feed, &items, reading.telling, with).await {
+                // Another reader has asked for one of them.
+                Err(Error::Store(store::Error::Outdated)) => {}
+                recorded => {
+                    reading.read.events += recorded?.events;
+                    return Ok(());
+                }
+            }
+        }
+        Err(store::Error::Outdated.into())
+    }
+
+    async fn shipments(
+        &self,
+        orders: &[Box<RawValue>],
+        telling: Telling,
+        with: &mut Append,
+    ) -> Result<Vec<Box<RawValue>>, Error> {
         let orders: Vec<(String, Known)> = orders.iter().filter_map(|order| normalizer::shipped_order(order)).collect();
         let memory = |id: &str| format!("order:{id}");
         let ids = orders.iter().map(|(id, _)| memory(id)).collect();
@@ -244,8 +279,11 @@ impl Reader {
             }
             let client = &self.recorder.client;
             shipments.extend(entities::shipments_of(client, &id, self.priority).await?);
-            let (account, id) = (account.clone(), memory(&id));
-            with.known.push(KnownEntity { account, feed: self.feed, id, before, known: now });
+            // Of an order that has changed since, not all is told yet: it is asked for again.
+            if now.changed_at.is_none_or(|at| at < telling.until) {
+                let (account, id) = (account.clone(), memory(&id));
+                with.known.push(KnownEntity { account, feed: self.feed, id, before, known: now });
+            }
         }
         Ok(shipments)
     }

@@ -80,7 +80,8 @@ impl Recorder {
                     }
                     return Ok(Recorded { events, parked });
                 }
-                Err(store::Error::Outdated) => {
+                // What came along has to be told anew as well.
+                Err(store::Error::Outdated) if with.known.is_empty() => {
                     tracing::debug!(account = %self.account(), %feed, "another reader was faster; telling anew");
                 }
                 Err(error) => return Err(error.into()),

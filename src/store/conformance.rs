@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::feed::Again;
 use crate::domain::listing::{Cursor, Row};
 use crate::domain::message::{ContentMode, Destination};
 use crate::domain::token::{Lease, Origin, RefreshEnding, StoredLogin, TokenPair};
@@ -165,24 +166,24 @@ impl JournalRow {
 
 pub(super) async fn a_checkpoint_never_moves_back_and_keeps_its_start(store: &impl Store) {
     let feed = FeedName::Outbounds;
-    let save = async |started_at, position| {
-        let checkpoint = Some((acme(), feed, Checkpoint { started_at, position, with_snapshot: true }));
+    let again = |from, until| Some(Again { from: at(from), until: at(until) });
+    let made = |started_at, position, again| Checkpoint {
+        started_at: at(started_at),
+        position: at(position),
+        with_snapshot: true,
+        again,
+    };
+    let save = async |checkpoint| {
+        let checkpoint = Some((acme(), feed, checkpoint));
         store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
         store.checkpoint(&acme(), feed).await.unwrap().unwrap()
     };
     assert_eq!(store.checkpoint(&acme(), feed).await.unwrap(), None);
-    assert_eq!(
-        save(at(100), at(100)).await,
-        Checkpoint { started_at: at(100), position: at(100), with_snapshot: true }
-    );
-    assert_eq!(
-        save(at(100), at(200)).await,
-        Checkpoint { started_at: at(100), position: at(200), with_snapshot: true }
-    );
-    assert_eq!(
-        save(at(150), at(150)).await,
-        Checkpoint { started_at: at(100), position: at(200), with_snapshot: true }
-    );
+    assert_eq!(save(made(100, 100, None)).await, made(100, 100, None));
+    assert_eq!(save(made(100, 200, again(90, 210))).await, made(100, 200, again(90, 210)));
+    // Somebody who is behind changes nothing.
+    assert_eq!(save(made(150, 150, again(80, 160))).await, made(100, 200, again(90, 210)));
+    assert_eq!(save(made(100, 200, None)).await, made(100, 200, None));
     assert_eq!(store.checkpoint(&acme(), FeedName::OutboundShipments).await.unwrap(), None);
     assert_eq!(store.checkpoint(&other(), feed).await.unwrap(), None);
 }

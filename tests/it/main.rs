@@ -20,6 +20,7 @@ mod login;
 mod login_browser;
 mod needs;
 mod parked;
+mod property;
 mod replay;
 mod retention;
 mod shutdown;

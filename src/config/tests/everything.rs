@@ -159,8 +159,8 @@ fn values_are_taken_over() {
     assert_eq!(account.events.safety_lag, Duration::ZERO);
     assert_eq!(account.events.start, Start::At("2026-10-31T23:00:00Z".parse().unwrap()));
     assert!(account.events.feeds.is_empty());
-    let config = parse(&format!("{LEAST}start = \"snapshot\"\nsweep_interval = \"1h\"\n"), &[]).unwrap();
-    let events = &config.accounts[0].events;
+    let again = parse(&format!("{LEAST}start = \"snapshot\"\nsweep_interval = \"1h\"\n"), &[]).unwrap();
+    let events = &again.accounts[0].events;
     assert_eq!((events.start, events.sweep_interval), (Start::Snapshot, Duration::from_secs(3600)));
     assert_eq!(config.store.database, store::Database::Sqlite { path: "/var/lib/x.db".into() });
 }

@@ -64,13 +64,18 @@ pub(super) fn normalize(
 ) -> Result<Normalized, Odd> {
     let entity = Entity::read(feed, &item.json)?;
     let fields = fingerprints(&entity.members);
-    // An older reading than the one known may still tell of a change, but not of the state.
-    let is_stale = matches!(
+    // A reading that is older than the one known, or newer than what is to be told, may still tell of a change, but
+    // not of the state.
+    let is_older = matches!(
         (known.and_then(|known| known.changed_at), entity.changed_at), (Some(known), Some(at)) if at < known);
+    let is_newer = entity.changed_at.is_some_and(|at| at >= scope.telling.until);
+    let is_stale = is_older || is_newer;
     let mut now = known.cloned().unwrap_or_default();
     let mut transitions = entity.transitions(scope, &item.changes, known, is_stale, &fields);
+    // Without a stamp it is the time of the reading, which says nothing.
+    let is_to_be_told = |at| scope.telling.includes(at) || (entity.changed_at.is_none() && at >= scope.telling.since);
     let was_there = keep_present(&transitions, scope.telling.snapshot);
-    let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || scope.telling.includes(transition.at);
+    let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || is_to_be_told(transition.at);
     let mut at = 0..;
     transitions
         .retain(|transition| to_tell(at.next().unwrap_or_default(), transition) && !now.has_told(&transition.id));
@@ -121,6 +126,14 @@ pub(super) fn normalize(
         drafts.push(draft(scope, &happening, data));
         now.remember(&transition.id);
     }
+    if is_newer && !is_older {
+        // The state that it had then, as far as it is known.
+        let last = transitions.iter().rev().find_map(|transition| match &transition.kind {
+            Kind::Step { status, .. } => Some(status.clone()),
+            _ => None,
+        });
+        now.status = last.or(now.status);
+    }
     if !is_stale {
         now.status = entity.status.clone();
         now.changed_at = entity.changed_at.or(now.changed_at);
@@ -132,6 +145,12 @@ pub(super) fn normalize(
 
 pub(super) fn changed_at(feed: FeedName, item: &RawValue) -> Option<DateTime<Utc>> {
     Entity::read(feed, item).ok()?.changed_at
+}
+
+pub(super) fn changes_of(feed: FeedName, item: &RawValue) -> Vec<DateTime<Utc>> {
+    let Ok(entity) = Entity::read(feed, item) else { return Vec::new() };
+    let is_later = |at: &DateTime<Utc>| entity.created_at.is_none_or(|created_at| !same_instant(created_at, *at));
+    entity.stamp.change_times().filter(is_later).collect()
 }
 
 /// See [`super::shipped_order`]. An order in a status that nobody knows may have been shipped.

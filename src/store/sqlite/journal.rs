@@ -25,12 +25,14 @@ impl Journal for Sqlite {
         Box::pin(self.handle.call(Access::Read, "read a checkpoint", move |connection| {
             let row = connection
                 .prepare_cached(
-                    "SELECT started_at, position, snapshot FROM checkpoints WHERE account = ?1 AND feed = ?2",
+                    "SELECT started_at, position, snapshot, again FROM checkpoints WHERE account = ?1 AND feed = ?2",
                 )?
-                .query_row((account, feed.as_str()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .query_row((account, feed.as_str()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
                 .optional()?;
-            row.map(|(started_at, position, with_snapshot)| {
-                Ok(Checkpoint { started_at: instant(started_at)?, position: instant(position)?, with_snapshot })
+            row.map(|(started_at, position, with_snapshot, again): (i64, i64, bool, Option<String>)| {
+                let again = again.map(|again| serde_json::from_str(&again).map_err(corrupt("a checkpoint")));
+                let (started_at, position) = (instant(started_at)?, instant(position)?);
+                Ok(Checkpoint { started_at, position, with_snapshot, again: again.transpose()? })
             })
             .transpose()
         }))
@@ -143,10 +145,13 @@ impl Journal for Sqlite {
                         connection.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([id])?;
                     }
                     if let Some((account, feed, checkpoint)) = append.checkpoint {
+                        let again = checkpoint.again.map(|again| serde_json::to_string(&again)).transpose();
                         connection
                             .prepare_cached(
-                                "INSERT INTO checkpoints (account, feed, started_at, position, snapshot) VALUES (?1, ?2, ?3, ?4, ?5)
-                                 ON CONFLICT DO UPDATE SET position = MAX(position, excluded.position)",
+                                "INSERT INTO checkpoints (account, feed, started_at, position, snapshot, again)
+                                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                                 ON CONFLICT DO UPDATE SET position = excluded.position, again = excluded.again
+                                 WHERE excluded.position >= position",
                             )?
                             .execute(params![
                                 account.as_str(),
@@ -154,6 +159,7 @@ impl Journal for Sqlite {
                                 checkpoint.started_at.timestamp_millis(),
                                 checkpoint.position.timestamp_millis(),
                                 checkpoint.with_snapshot,
+                                again.map_err(corrupt("a checkpoint"))?,
                             ])?;
                     }
                     if let Some((account, feed, purpose, listing)) = append.listing {

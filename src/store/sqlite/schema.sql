@@ -31,6 +31,7 @@ CREATE TABLE checkpoints (
     started_at INTEGER NOT NULL,
     position   INTEGER NOT NULL,
     snapshot   INTEGER NOT NULL,              -- 1: what was there at the start is told as well
+    again      TEXT,                          -- JSON: what has to be read once more
     PRIMARY KEY (account, feed)
 ) STRICT, WITHOUT ROWID;
 

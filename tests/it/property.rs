@@ -1,0 +1,427 @@
+//! Whatever happens at FFN, and whenever it is read, every change is told once, under one id, in order.
+//!
+//! A seed is a history of at least 200 entities, and how it is read: windows from seconds to days, overlap, pages of
+//! any size, rows that shift while they are paged, changes that become visible late, a clock that is minutes off,
+//! calls that fail, two readers at once, and a process that crashes between any two answers. Then what the journal
+//! holds is compared with the simulator's own record (`check.rs` says what is compared). Time is the simulator's.
+//!
+//! `FFN_BRIDGE_SEEDS=17` or `17..40` runs these seeds; `make soak` runs ten thousand.
+
+mod check;
+mod door;
+mod history;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fastrand::Rng;
+use ffn_bridge::domain::feed::FeedName;
+use ffn_bridge::events::Polled;
+use ffn_bridge::{events, ffn};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use self::check::Record;
+use self::door::{Door, Plan};
+use self::history::History;
+use self::reading::{Reading, Setup};
+use crate::support::Simulator;
+
+/// When every history begins.
+const BEGIN: &str = "2026-01-05T08:00:00Z";
+
+/// What a seed makes of the world.
+#[derive(Debug, Clone)]
+struct World {
+    role: &'static str,
+    feeds: Vec<FeedName>,
+    settings: Value,
+    overlap_s: i64,
+    lag_ms: i64,
+    safety_lag_s: i64,
+    start_now: bool,
+    rounds: usize,
+    /// The longest time between two rounds, in seconds.
+    longest_s: i64,
+    bare: bool,
+}
+
+/// What is broken on purpose, to see that it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    Nothing,
+    Overlap,
+}
+
+impl World {
+    fn of(rng: &mut Rng, broken: Broken) -> Self {
+        let role = if rng.u8(..3) == 0 { "fulfiller" } else { "merchant" };
+        let mut of_role: Vec<FeedName> = FeedName::ALL
+            .into_iter()
+            .filter(|feed| match feed {
+                FeedName::Fulfillers => role == "merchant",
+                FeedName::Merchants | FeedName::Authorizations => role == "fulfiller",
+                _ => true,
+            })
+            .collect();
+        rng.shuffle(&mut of_role);
+        of_role.truncate(4);
+        if !of_role.iter().any(|feed| [FeedName::Outbounds, FeedName::Inbounds, FeedName::Returns].contains(feed)) {
+            of_role.push(FeedName::Outbounds);
+        }
+        let is_late = broken == Broken::Overlap || rng.u8(..3) == 0;
+        let overlap_s = rng.i64(60..900);
+        let lag_ms = if is_late { rng.i64(1..overlap_s * 1000) } else { 0 };
+        let skew = if rng.bool() { rng.i64(-600..=600) } else { 0 };
+        // A clock in `Date` that is wrong shifts the end of windows: the overlap has to cover that, too.
+        let date_skew = if lag_ms == 0 && rng.u8(..4) == 0 { rng.i64(-50..50) } else { 0 };
+        let bare = rng.u8(..4) == 0;
+        let sizes = [1, 3, 7, 10, 20, 20, 50, 50, 100, 1000];
+        let shapes = ["items", "array"];
+        let settings = json!({
+            "chunk_size": sizes[rng.usize(..10)],
+            "require_dates": rng.bool(),
+            "inclusive_bounds": rng.bool(),
+            "exclusive_from": rng.u8(..4) == 0,
+            // Frozen windows show the newest state, visible or not.
+            "freeze_windows": lag_ms == 0 && rng.u8(..3) == 0,
+            "ordered_chunks": rng.bool(),
+            "commit_lag_ms": lag_ms,
+            "tombstones": if bare { "bare" } else { "full" },
+            "leave_out_next_chunk_url": rng.bool(),
+            "clock_skew_s": skew,
+            "date_skew_s": date_skew,
+            "seven_decimals": rng.bool(),
+            "keep_nulls": rng.bool(),
+            "list_shape": shapes[rng.usize(..2)],
+            "shifting_lists": rng.bool(),
+        });
+        Self {
+            role,
+            feeds: of_role,
+            settings,
+            overlap_s: if broken == Broken::Overlap { 0 } else { overlap_s },
+            lag_ms,
+            safety_lag_s: rng.i64(1..10),
+            start_now: rng.u8(..3) == 0,
+            rounds: rng.usize(3..9),
+            longest_s: [30, 600, 7200, 80_000, 200_000][rng.usize(..5)],
+            bare,
+        }
+    }
+}
+
+struct Run {
+    rng: Rng,
+    world: World,
+    door: Door,
+    setup: Setup,
+    history: History,
+    polled: check::Polled,
+    /// What has changed while a window was read.
+    moved: BTreeSet<String>,
+    dir: TempDir,
+    reading: Option<Reading>,
+}
+
+/// Runs one seed and gives what is wrong with it.
+async fn run(seed: u64, broken: Broken, door: &Door) -> (World, Vec<String>) {
+    let mut rng = Rng::with_seed(seed);
+    let world = World::of(&mut rng, broken);
+    let reset = json!({"seed": seed, "clock": BEGIN, "settings": world.settings, "keep_tokens": true});
+    let begun = door.script(vec![json!({"post": "reset", "body": reset})]).await;
+    assert_eq!(begun[0]["status"], 200, "{begun:?}");
+    let skew = TimeDelta::seconds(world.settings["clock_skew_s"].as_i64().unwrap());
+    let begin: DateTime<Utc> = BEGIN.parse::<DateTime<Utc>>().unwrap() + skew;
+    let setup = Setup {
+        role: world.role,
+        base: door.base.clone(),
+        token: door.token(world.role),
+        overlap_s: world.overlap_s,
+        safety_lag_s: world.safety_lag_s,
+        start: if world.start_now { "now".to_owned() } else { begin.to_rfc3339() },
+    };
+    let history = History::new(rng.u64(..), world.role, &world.feeds, world.lag_ms > 0);
+    let dir = tempfile::Builder::new().prefix("ffn-bridge-").tempdir_in(memory()).unwrap();
+    let mut run = Run {
+        rng,
+        world,
+        door: door.clone(),
+        setup,
+        history,
+        polled: BTreeMap::new(),
+        moved: BTreeSet::new(),
+        dir,
+        reading: None,
+    };
+    let faults = run.go(begin).await;
+    (run.world, faults)
+}
+
+impl Run {
+    async fn go(&mut self, begin: DateTime<Utc>) -> Vec<String> {
+        self.door.script(vec![json!({"post": "clock", "body": {"advance": "2s"}})]).await;
+        // Where reading begins with the first poll, it begins before the history.
+        let since = if self.setup.start == "now" { self.read_all(false).await } else { begin };
+        let many = self.history.make(200);
+        self.door.script(many).await;
+        for _ in 0..self.world.rounds {
+            self.happen().await;
+            self.read_all(true).await;
+            if self.rng.bool() {
+                self.reading = None;
+            }
+            if self.rng.u8(..3) == 0 {
+                self.catch_up().await;
+            }
+        }
+        self.catch_up().await;
+        let record = self.door.script(vec![json!({"get": "transitions"})]).await.remove(0);
+        let journal = self.reading().await.journal().await;
+        let mut faults = check::faults(&Record {
+            transitions: &record["body"],
+            journal: &journal,
+            role: self.world.role,
+            feeds: &self.world.feeds,
+            since,
+            polled: &self.polled,
+            bare: self.world.bare,
+        });
+        if self.world.longest_s * (self.world.rounds as i64) < 80_000 {
+            faults.extend(self.same_ids_again(begin, since, &journal).await);
+        }
+        faults
+    }
+
+    /// The world moves on for a while.
+    async fn happen(&mut self) {
+        let mut steps = Vec::new();
+        for _ in 0..self.rng.usize(5..60) {
+            steps.push(self.history.step());
+            steps.push(self.history.wait(3000));
+        }
+        let most = u64::try_from(self.rng.i64(1..=self.world.longest_s)).unwrap() * 1000;
+        steps.insert(self.rng.usize(..=steps.len()), self.history.wait(most));
+        // A change of just now is not in the window yet, and neither is what it has moved out of it.
+        // A clock that is behind makes windows end earlier; one that is ahead as well, by what is refused.
+        let date_skew = self.world.settings["date_skew_s"].as_i64().unwrap();
+        let early = if date_skew >= self.world.safety_lag_s { 90 } else { (-date_skew).max(0) };
+        let quiet = self.world.safety_lag_s + 2 + early;
+        steps.push(json!({"post": "clock", "body": {"advance": format!("{quiet}s")}}));
+        self.door.script(steps).await;
+    }
+
+    async fn reading(&mut self) -> &Reading {
+        if self.reading.is_none() {
+            self.reading = Some(Reading::begin(&self.setup, &self.dir.path().join("bridge.db")).await);
+        }
+        self.reading.as_ref().unwrap()
+    }
+
+    /// Some feeds, or all, with whatever comes between. Gives FFN's time before.
+    async fn read_all(&mut self, with_trouble: bool) -> DateTime<Utc> {
+        let mut begun = self.reading().await.learn_clock().await;
+        let mut feeds = self.world.feeds.clone();
+        self.rng.shuffle(&mut feeds);
+        if with_trouble {
+            feeds.truncate(self.rng.usize(1..=feeds.len()));
+        }
+        for feed in feeds {
+            let mut plan = Plan::default();
+            if with_trouble {
+                if self.rng.u8(..3) == 0 {
+                    for _ in 0..self.rng.usize(1..12) {
+                        // What leaves one window after the other by a change while it is read is in none of them.
+                        let step = Some(self.history.step()).filter(|step| self.moved.insert(entity_of(step)));
+                        plan.between.push_back(step.filter(|_| self.rng.bool()));
+                    }
+                }
+                if self.rng.u8(..4) == 0 {
+                    plan.crash_after = Some(self.rng.u32(1..20));
+                }
+                if self.rng.u8(..4) == 0 {
+                    let kind =
+                        [json!({"status": 503}), json!({"status": 500}), json!("cut_after"), json!({"truncate": 30})];
+                    let fault = json!({"match": {"path": "/api/", "skip": self.rng.u8(..6)}, "kind": kind[self.rng.usize(..4)]});
+                    self.door.script(vec![json!({"post": "faults", "body": fault})]).await;
+                }
+            }
+            self.door.plan(plan);
+            self.read(feed).await;
+            let position = self.reading().await.position(feed).await.unwrap();
+            if !with_trouble {
+                begun = begun.max(position);
+            }
+        }
+        begun
+    }
+
+    /// Reads a feed to the present, in as many lives as it takes.
+    async fn read(&mut self, feed: FeedName) {
+        let mut refusals = 0;
+        for _ in 0..400 {
+            let two = self.rng.u8(..8) == 0;
+            let door = self.door.clone();
+            let reading = self.reading().await;
+            let now = reading.learn_clock().await;
+            let poller = reading.poller(feed);
+            let polled = tokio::select! {
+                biased;
+                () = door.crashed() => None,
+                polled = async {
+                    if two { tokio::join!(poller.poll(refusals), poller.poll(refusals)).0 } else { poller.poll(refusals).await }
+                } => Some(polled),
+            };
+            match polled {
+                None => self.reading = None,
+                Some(Ok(Polled { is_behind: true, .. })) => refusals = 0,
+                Some(Ok(_)) => {
+                    self.polled.entry(feed).or_default().push(now);
+                    return;
+                }
+                Some(Err(events::Error::Ffn(error))) => {
+                    refusals += u32::from(error.status().is_some_and(|status| status == 400));
+                    drop::<ffn::Error>(error);
+                }
+                Some(Err(error)) => panic!("{feed}: {error:?}"),
+            }
+        }
+        panic!("{feed} is never read to the present");
+    }
+
+    /// Everything becomes visible and is read.
+    async fn catch_up(&mut self) {
+        let rest = self.door.rest();
+        self.door.script(rest).await;
+        self.door.plan(Plan::default());
+        for _ in 0..2 {
+            let wait = format!("{}s", self.world.lag_ms / 1000 + 120);
+            let steps = [json!({"delete": "faults"}), json!({"post": "clock", "body": {"advance": wait}})];
+            self.door.script(steps.into()).await;
+            self.read_all(false).await;
+        }
+        self.history.all_read();
+        self.moved.clear();
+    }
+
+    /// The database is lost, and all is read again from the same instant.
+    async fn same_ids_again(
+        &mut self,
+        begin: DateTime<Utc>,
+        since: DateTime<Utc>,
+        journal: &[(String, String, Value)],
+    ) -> Vec<String> {
+        let setup = Setup { start: since.max(begin).to_rfc3339(), ..self.setup.clone() };
+        let again = Reading::begin(&setup, &self.dir.path().join("again.db")).await;
+        again.learn_clock().await;
+        for feed in &self.world.feeds {
+            let mut refusals = 0;
+            loop {
+                match again.poller(*feed).poll(refusals).await {
+                    Ok(Polled { is_behind: false, .. }) => break,
+                    Ok(_) => refusals = 0,
+                    Err(_) => refusals += 1,
+                }
+            }
+        }
+        let all = again.journal().await;
+        let ids = |rows: &[(String, String, Value)]| rows.iter().map(|(id, ..)| id.clone()).collect::<BTreeSet<_>>();
+        // A bare tombstone shows nothing of what was before.
+        let ended = |rows: &[(String, String, Value)]| -> BTreeSet<String> {
+            let ended = rows.iter().filter(|(_, key, _)| self.world.bare && key.ends_with(".deleted"));
+            ended.map(|(_, _, event)| event["subject"].to_string()).collect()
+        };
+        let ended = ended(&all);
+        let counts = |row: &&(String, String, Value)| !ended.contains(&row.2["subject"].to_string());
+        let (first, second) = (ids(journal), ids(&all));
+        let line = |(_, key, event): &&(String, String, Value)| format!("{key} {} {}", event["subject"], event["time"]);
+        let lost = journal
+            .iter()
+            .filter(counts)
+            .filter(|(id, ..)| !second.contains(id))
+            .map(|row| format!("not again: {}", line(&row)));
+        let new = all.iter().filter(|(id, ..)| !first.contains(id)).map(|row| format!("only again: {}", line(&row)));
+        lost.chain(new).collect()
+    }
+}
+
+/// What a step changes.
+fn entity_of(step: &Value) -> String {
+    let path = step["post"].as_str().unwrap_or_default();
+    path.split('/').take(2).collect::<Vec<_>>().join("/")
+}
+
+/// Where a store costs no disk.
+fn memory() -> std::path::PathBuf {
+    let shared = std::path::PathBuf::from("/dev/shm");
+    if shared.is_dir() { shared } else { std::env::temp_dir() }
+}
+
+async fn simulator() -> Simulator {
+    Simulator::start(&["--speed", "0", "--access-token-ttl", "1000000000"].map(String::from)).await
+}
+
+/// Runs seeds; fails at the end, with all that are not right.
+async fn run_all(seeds: impl Iterator<Item = u64>) {
+    let simulator = simulator().await;
+    let door = Door::open(simulator.url("")).await;
+    let mut failed = Vec::new();
+    for (count, seed) in seeds.enumerate() {
+        if count % 250 == 249 {
+            eprintln!("{} seeds are done, {} of them failed; now {seed}", count + 1, failed.len());
+        }
+        let (world, faults) = run(seed, Broken::Nothing, &door).await;
+        if !faults.is_empty() {
+            let shown = faults.iter().take(5).map(|fault| format!("  {fault}\n")).collect::<String>();
+            eprintln!("seed {seed}: {} faults\n{shown}{world:?}", faults.len());
+            failed.push(seed);
+        }
+    }
+    assert!(failed.is_empty(), "run these alone with FFN_BRIDGE_SEEDS: {failed:?}");
+}
+
+/// The part of the seeds that test number `part` of four runs.
+fn seeds(part: u64) -> impl Iterator<Item = u64> {
+    let given = std::env::var("FFN_BRIDGE_SEEDS").unwrap_or_else(|_| "0..200".to_owned());
+    let number =
+        |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("FFN_BRIDGE_SEEDS={given}: write 17 or 17..40"));
+    let range = match given.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => number(&given)..number(&given) + 1,
+    };
+    range.filter(move |seed| seed % 4 == part)
+}
+
+#[tokio::test]
+async fn every_change_is_told_once_whatever_happens_1() {
+    run_all(seeds(0)).await;
+}
+
+#[tokio::test]
+async fn every_change_is_told_once_whatever_happens_2() {
+    run_all(seeds(1)).await;
+}
+
+#[tokio::test]
+async fn every_change_is_told_once_whatever_happens_3() {
+    run_all(seeds(2)).await;
+}
+
+#[tokio::test]
+async fn every_change_is_told_once_whatever_happens_4() {
+    run_all(seeds(3)).await;
+}
+
+#[tokio::test]
+async fn without_an_overlap_late_changes_are_missed_and_that_is_found() {
+    let simulator = simulator().await;
+    let door = Door::open(simulator.url("")).await;
+    for seed in 0..20 {
+        let (_, faults) = run(seed, Broken::Overlap, &door).await;
+        if faults.iter().any(|fault| fault.contains("nothing of")) {
+            return;
+        }
+    }
+    panic!("20 seeds without an overlap, and nothing was missed");
+}
