@@ -10,9 +10,9 @@ use crate::support::{Message, Setup, Subscription, World, until};
 const OF_BOTH: &str = r#""outbounds", "outbound-shipments", "inbounds", "inbound-shipments", "returns", "stocks", "products", "warehouses", "shipping-methods", "#;
 
 /// A merchant `acme` and a fulfiller `ware`, each with all the feeds of its role.
-async fn two_accounts(lines: &str) -> World {
+pub async fn two_accounts(setup: Setup, lines: &str) -> World {
     let feeds = format!("feeds = [{OF_BOTH}\"fulfillers\"]\n{lines}");
-    let world = Setup::new().account(&feeds).second("ware", "fulfiller").signed_out().build().await;
+    let world = setup.account(&feeds).second("ware", "fulfiller").signed_out().build().await;
     let (merchant, fulfiller) = world.config().split_once("name = \"ware\"").unwrap();
     let fulfiller = fulfiller.replace("\"fulfillers\"", "\"merchants\", \"authorizations\"");
     world.set_config(&format!("{merchant}name = \"ware\"{fulfiller}"));
@@ -22,7 +22,7 @@ async fn two_accounts(lines: &str) -> World {
 }
 
 /// Every feed has begun: what happens from here on is told.
-async fn all_begun(world: &World) {
+pub async fn all_begun(world: &World) {
     let begun = || world.db().number("SELECT COUNT(*) FROM checkpoints", []);
     until("every feed has begun", async || (begun() == 10 + 11).then_some(())).await;
 }
@@ -86,7 +86,7 @@ fn by_both() -> Vec<String> {
 
 #[tokio::test]
 async fn every_feed_of_both_roles_is_told_as_its_schemas_say() {
-    let mut world = two_accounts("").await;
+    let mut world = two_accounts(Setup::new(), "").await;
     world.bridge.start().await;
     let mut events = world.broker.events(&["#"]).await;
     all_begun(&world).await;
@@ -115,7 +115,7 @@ async fn every_feed_of_both_roles_is_told_as_its_schemas_say() {
 #[tokio::test]
 async fn after_the_database_is_lost_the_same_ids_come_again() {
     let start = (chrono::Utc::now() - chrono::TimeDelta::minutes(10)).to_rfc3339();
-    let mut world = two_accounts(&format!("start = \"{start}\"")).await;
+    let mut world = two_accounts(Setup::new(), &format!("start = \"{start}\"")).await;
     world.bridge.start().await;
     all_begun(&world).await;
     let mut events = world.broker.events(&["#"]).await;

@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod record;
 pub mod schema;
 pub mod simulator;
+pub mod transitions;
 pub mod wait;
 
 use std::path::PathBuf;

@@ -100,7 +100,7 @@ pub fn millis(text: &str) -> i64 {
 }
 
 /// `PartiallyShipped` as `partially-shipped`.
-fn words(status: &str) -> String {
+pub fn words(status: &str) -> String {
     let mut words = String::new();
     for letter in status.chars() {
         if letter.is_ascii_uppercase() && !words.is_empty() {
