@@ -42,7 +42,7 @@ soak: tools ## ten thousand random histories, and a snapshot of 100,000 orders (
 	@FFN_BRIDGE_SEEDS=$(or $(SEEDS),0..10000) $(CARGO) test --locked --profile bench --test it property:: -- --nocapture --test-threads 4
 	@FFN_BRIDGE_SNAPSHOT_ROWS=100000 scripts/broker.sh with $(CARGO) test --locked --profile bench --test it lists::a_snapshot_killed -- --nocapture
 
-bench: tools ## measures throughput and delay
+bench: tools ## measures throughput, and the delay beside a backfill
 	@scripts/broker.sh with bench/run.sh
 
 schemas: tools ## writes schemas/ anew from the code

@@ -10,18 +10,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(clippy::cast_precision_loss)]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
-};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{BasicProperties, Channel};
 use serde_json::value::RawValue;
+
+mod support;
+
+use support::{Bridge, Ended, Queue, channel, post};
 
 /// Orders that the simulator holds; each gives the events `created` and `pending`.
 const ORDERS: usize = 10_000;
@@ -65,7 +65,7 @@ struct Turn {
 }
 
 async fn compare() {
-    let url = std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned());
+    let url = support::broker();
     let simulator = Simulator::start().await;
     let channel = channel(&url).await;
     println!("{ORDERS} orders, {} events, pages of {PAGE}, {TURNS} turns each", ORDERS * EVENTS_AN_ORDER);
@@ -77,8 +77,8 @@ async fn compare() {
             let prefix = format!("bench.{}", uuid::Uuid::new_v4().simple());
             let queue = Queue::make(&channel, &prefix).await;
             let (result, into) = match side {
-                "bare" => (queue.fill(start_bare(&url, &simulator, &prefix)).await, &mut bare),
-                _ => (queue.fill(start_bridge(&url, &simulator, &prefix)).await, &mut bridge),
+                "bare" => (fill(&queue, start_bare(&url, &simulator, &prefix)).await, &mut bare),
+                _ => (fill(&queue, start_bridge(&url, &simulator, &prefix)).await, &mut bridge),
             };
             queue.delete().await;
             println!(
@@ -110,17 +110,7 @@ struct Simulator {
 
 impl Simulator {
     async fn start() -> Self {
-        let chunk = PAGE.to_string();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_ffn-simulator"))
-            .args(["--listen", "127.0.0.1:0", "--speed", "0", "--chunk-size", &chunk])
-            .args(["--access-token-ttl", "86400"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let base = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        let (process, base) = support::simulator(PAGE);
         let begin = chrono::Utc::now() - chrono::TimeDelta::seconds(1);
         let body = format!(r#"{{"count":{ORDERS},"prefix":"B-"}}"#);
         post(&format!("{base}/_simulator/outbounds/bulk"), body).await;
@@ -128,111 +118,41 @@ impl Simulator {
         post(&format!("{base}/_simulator/clock"), r#"{"advance":"120s"}"#.to_owned()).await;
         let end = begin + chrono::TimeDelta::seconds(100);
         let bound = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        Self { _process: Ended(process), base, window: (bound(begin), bound(end)) }
+        Self { _process: process, base, window: (bound(begin), bound(end)) }
     }
 }
 
-/// A process that does not outlive its turn.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-async fn post(url: &str, body: String) -> String {
-    let request = reqwest::Client::new().post(url).header("content-type", "application/json").body(body);
-    let answer = request.send().await.unwrap().error_for_status().unwrap();
-    answer.text().await.unwrap()
-}
-
-async fn channel(url: &str) -> Channel {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    // The connection has to outlive its channel.
-    Box::leak(Box::new(connection));
-    channel
-}
-
-/// A quorum queue behind a topic exchange, as a subscriber has it.
-struct Queue<'a> {
-    channel: &'a Channel,
-    prefix: String,
-}
-
-impl<'a> Queue<'a> {
-    async fn make(channel: &'a Channel, prefix: &str) -> Self {
-        let (queue, exchange) = (format!("{prefix}.q"), format!("{prefix}.events"));
-        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        channel
-            .exchange_declare(exchange.as_str().into(), ExchangeKind::Topic, options, FieldTable::default())
-            .await
-            .unwrap();
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        let options = QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(queue.as_str().into(), options, arguments).await.unwrap();
-        let (queue, exchange) = (queue.as_str().into(), exchange.as_str().into());
-        channel
-            .queue_bind(queue, exchange, "#".into(), QueueBindOptions::default(), FieldTable::default())
-            .await
-            .unwrap();
-        Self { channel, prefix: prefix.to_owned() }
-    }
-
-    async fn depth(&self) -> usize {
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let queue = format!("{}.q", self.prefix);
-        let queue = self.channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
-        usize::try_from(queue.message_count()).unwrap()
-    }
-
-    /// Waits until the process has filled the queue. The clock runs from the first message to the last.
-    async fn fill(&self, process: Child) -> Turn {
-        let mut process = Ended(process);
-        let wanted = ORDERS * EVENTS_AN_ORDER;
-        let mut first: Option<(Instant, usize)> = None;
-        let patience = Instant::now();
-        let (seconds, events) = loop {
-            let depth = self.depth().await;
-            if depth > 0 && first.is_none() {
-                first = Some((Instant::now(), depth));
-            }
-            if let Some((begun, before)) = first
-                && depth >= wanted
-            {
-                break (begun.elapsed().as_secs_f64(), wanted - before);
-            }
-            assert!(patience.elapsed() < Duration::from_secs(120), "{depth} of {wanted} messages in 120 s");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        let id = process.0.id();
-        let (mut cpu, memory_mb) = (cpu_seconds(id), peak_memory_mb(id));
-        // What is done after the last message (recording, reading the window again) counts as well.
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let now = cpu_seconds(id);
-            if process.0.try_wait().unwrap().is_some() || now - cpu < 0.02 {
-                break;
-            }
-            cpu = now;
+/// Waits until the process has filled the queue. The clock runs from the first message to the last.
+async fn fill(queue: &Queue<'_>, process: Child) -> Turn {
+    let mut process = Ended(process);
+    let wanted = ORDERS * EVENTS_AN_ORDER;
+    let mut first: Option<(Instant, usize)> = None;
+    let patience = Instant::now();
+    let (seconds, events) = loop {
+        let depth = queue.depth().await;
+        if depth > 0 && first.is_none() {
+            first = Some((Instant::now(), depth));
         }
-        Turn { events_per_second: events as f64 / seconds, cpu_seconds: cpu * 10_000.0 / wanted as f64, memory_mb }
-    }
-
-    async fn delete(&self) {
-        let prefix = &self.prefix;
-        for name in ["q", "commands", "commands.dead", "commands.wait.10s"] {
-            let queue = format!("{prefix}.{name}");
-            self.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+        if let Some((begun, before)) = first
+            && depth >= wanted
+        {
+            break (begun.elapsed().as_secs_f64(), wanted - before);
         }
-        for name in ["events", "commands", "results", "commands.dead", "commands.retry", "commands.wait.10s"] {
-            let exchange = format!("{prefix}.{name}");
-            self.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
+        assert!(patience.elapsed() < Duration::from_secs(120), "{depth} of {wanted} messages in 120 s");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let id = process.0.id();
+    let (mut cpu, memory_mb) = (cpu_seconds(id), peak_memory_mb(id));
+    // What is done after the last message (recording, reading the window again) counts as well.
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = cpu_seconds(id);
+        if process.0.try_wait().unwrap().is_some() || now - cpu < 0.02 {
+            break;
         }
+        cpu = now;
     }
+    Turn { events_per_second: events as f64 / seconds, cpu_seconds: cpu * 10_000.0 / wanted as f64, memory_mb }
 }
 
 /// User and system time of a process so far, from `/proc`.
@@ -251,57 +171,18 @@ fn peak_memory_mb(process: u32) -> f64 {
 }
 
 fn start_bridge(url: &str, simulator: &Simulator, prefix: &str) -> Child {
-    let folder = std::env::temp_dir().join(prefix);
-    std::fs::create_dir_all(&folder).unwrap();
-    let (base, database) = (&simulator.base, folder.join("bridge.db"));
-    let config = format!(
-        r#"[broker]
-url = "{url}"
-events_exchange = "{prefix}.events"
-commands_exchange = "{prefix}.commands"
-results_exchange = "{prefix}.results"
-commands_queue = "{prefix}.commands"
-dead_letter_queue = "{prefix}.commands.dead"
-[store]
-url = "sqlite:{}"
-[http]
-listen = "127.0.0.1:0"
-[log]
-filter = "warn"
-[commands]
-retry_steps = ["10s"]
-[[accounts]]
-name = "acme"
-role = "merchant"
-base_url = "{base}/api"
-authorize_url = "{base}/authorize"
-token_url = "{base}/token"
-client_id = "demo-client"
-client_secret = "demo-secret"
-feeds = ["outbounds"]
-poll_interval = "1h"
+    let lines = format!(
+        r#"poll_interval = "1h"
 overlap = "0s"
 safety_lag = "0s"
 rate_limit = "100000/s"
-start = "{}"
-"#,
-        database.display(),
-        simulator.window.0,
+start = "{}""#,
+        simulator.window.0
     );
-    let path = folder.join("ffn-bridge.toml");
-    std::fs::write(&path, config).unwrap();
-    let bridge = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ffn-bridge"));
-        command.arg("--config").arg(&path).args(arguments);
-        command
-    };
-    let mut login = bridge(&["login", "acme", "--refresh-token", "-"]);
-    let mut login = login.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let token = next_refresh_token();
-    std::io::Write::write_all(&mut login.stdin.take().unwrap(), token.as_bytes()).unwrap();
-    assert!(login.wait().unwrap().success());
-    keep_refresh_token(&database);
-    bridge(&["run"]).spawn().unwrap()
+    let bridge = Bridge::new(url, &simulator.base, prefix, &lines);
+    bridge.login(&next_refresh_token());
+    keep_refresh_token(&bridge.database);
+    bridge.command(&["run"]).spawn().unwrap()
 }
 
 /// The simulator's refresh tokens work once, as FFN's do: each turn takes over where the last one ended.

@@ -40,7 +40,7 @@ async fn now(world: &World) -> String {
 
 /// Whether a return is born in this hour: one whose changes are all in one slice of a day.
 fn has_return(hour: u32) -> bool {
-    hour % 4 != 0 && hour % 24 < 21
+    !hour.is_multiple_of(4) && hour % 24 < 21
 }
 
 /// One of each kind is born, and those of the hours before take their steps: most of them one an hour, every
@@ -56,7 +56,7 @@ async fn an_hour(world: &World, hour: u32) {
     }
     post("products", json!({"merchantSku": format!("P-{hour}")})).await;
     post("stock-changes", json!({"merchantSku": "MUG-RED", "count": 3})).await;
-    if hour % 10 == 0 {
+    if hour.is_multiple_of(10) {
         post("warehouses", json!({"name": format!("W-{hour}")})).await;
         post("shippingmethods", json!({"name": format!("S-{hour}")})).await;
         let user = format!("U{hour:03}");
@@ -65,8 +65,8 @@ async fn an_hour(world: &World, hour: u32) {
         post("authorizations", json!({"merchantId": format!("M{hour:03}")})).await;
     }
     for born in 0..hour {
-        let pace = if born % 4 == 0 { 20 } else { 1 };
-        let step = if (hour - born) % pace == 0 { (hour - born) / pace } else { 0 };
+        let pace = if born.is_multiple_of(4) { 20 } else { 1 };
+        let step = if (hour - born).is_multiple_of(pace) { (hour - born) / pace } else { 0 };
         let (order, product) = (format!("outbounds/O-{born:06}"), format!("products/P-{born}"));
         let inbound = format!("inbounds/I-{born}");
         let returned = async |change: &str, body: Value| {
