@@ -264,7 +264,7 @@ impl Run {
             let two = self.rng.u8(..8) == 0;
             let door = self.door.clone();
             let reading = self.reading().await;
-            let now = reading.learn_clock().await;
+            reading.learn_clock().await;
             let poller = reading.poller(feed);
             let polled = tokio::select! {
                 biased;
@@ -277,7 +277,8 @@ impl Run {
                 None => self.reading = None,
                 Some(Ok(Polled { is_behind: true, .. })) => refusals = 0,
                 Some(Ok(_)) => {
-                    self.polled.entry(feed).or_default().push(now);
+                    let position = self.reading().await.position(feed).await.unwrap();
+                    self.polled.entry(feed).or_default().push(position);
                     return;
                 }
                 Some(Err(events::Error::Ffn(error))) => {

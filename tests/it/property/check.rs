@@ -20,7 +20,7 @@ struct Transition {
     status_changed: bool,
 }
 
-/// When a feed had been read to the present.
+/// Up to where a feed had been read, each time that it was read to the present.
 pub type Polled = BTreeMap<FeedName, Vec<DateTime<Utc>>>;
 
 pub struct Record<'a> {
