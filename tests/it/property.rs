@@ -121,6 +121,8 @@ struct Run {
     polled: check::Polled,
     /// What has changed while a window was read.
     moved: BTreeSet<String>,
+    /// What was read, for who looks for a fault.
+    trace: Vec<(FeedName, String)>,
     dir: TempDir,
     reading: Option<Reading>,
 }
@@ -152,10 +154,16 @@ async fn run(seed: u64, broken: Broken, door: &Door) -> (World, Vec<String>) {
         history,
         polled: BTreeMap::new(),
         moved: BTreeSet::new(),
+        trace: Vec::new(),
         dir,
         reading: None,
     };
-    let faults = run.go(begin).await;
+    let mut faults = run.go(begin).await;
+    if let Some(first) = faults.first() {
+        let of_its_feed = run.trace.iter().filter(|(feed, _)| first.starts_with(feed.as_str()));
+        let lines: Vec<&str> = of_its_feed.map(|(_, line)| line.as_str()).collect();
+        faults.push(format!("what was read:\n    {}", lines.join("\n    ")));
+    }
     (run.world, faults)
 }
 
@@ -264,7 +272,7 @@ impl Run {
             let two = self.rng.u8(..8) == 0;
             let door = self.door.clone();
             let reading = self.reading().await;
-            reading.learn_clock().await;
+            let now = reading.learn_clock().await;
             let poller = reading.poller(feed);
             let polled = tokio::select! {
                 biased;
@@ -273,12 +281,18 @@ impl Run {
                     if two { tokio::join!(poller.poll(refusals), poller.poll(refusals)).0 } else { poller.poll(refusals).await }
                 } => Some(polled),
             };
+            let position = self.reading().await.position(feed).await;
+            let outcome = match &polled {
+                None => "crashed".to_owned(),
+                Some(Ok(polled)) => format!("{polled:?}"),
+                Some(Err(error)) => format!("failed: {error}"),
+            };
+            self.trace.push((feed, format!("at {now} to {position:?}: {outcome}")));
             match polled {
                 None => self.reading = None,
                 Some(Ok(Polled { is_behind: true, .. })) => refusals = 0,
                 Some(Ok(_)) => {
-                    let position = self.reading().await.position(feed).await.unwrap();
-                    self.polled.entry(feed).or_default().push(position);
+                    self.polled.entry(feed).or_default().push(position.unwrap());
                     return;
                 }
                 Some(Err(events::Error::Ffn(error))) => {
@@ -374,7 +388,8 @@ async fn run_all(seeds: impl Iterator<Item = u64>) {
         }
         let (world, faults) = run(seed, Broken::Nothing, &door).await;
         if !faults.is_empty() {
-            let shown = faults.iter().take(5).map(|fault| format!("  {fault}\n")).collect::<String>();
+            let (some, read) = (faults.iter().take(5), faults.last().filter(|_| faults.len() > 5));
+            let shown = some.chain(read).map(|fault| format!("  {fault}\n")).collect::<String>();
             eprintln!("seed {seed}: {} faults\n{shown}{world:?}", faults.len());
             failed.push(seed);
         }

@@ -191,7 +191,10 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
     let after = polls.iter().position(|at| *at > this.at).unwrap_or(polls.len());
     let begin = if after == 0 { record.since } else { polls[after - 1] };
     let Some(end) = polls.get(after) else { return false };
-    *end - begin > SLICE && all[index + 1..].iter().any(|other| other.at < *end)
+    // A change while it is read moves it to the next window, which may be one of slices as well.
+    let next = polls.get(after + 1).copied().unwrap_or(*end);
+    let is_sliced = *end - begin > SLICE || next - this.at > SLICE;
+    is_sliced && all[index + 1..].iter().any(|other| other.at < next)
 }
 
 /// The statuses of an order that FFN gives the time of.
