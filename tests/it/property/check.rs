@@ -176,7 +176,8 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
     let again = all[index + 1..].iter().any(|other| other.status_changed && other.status == this.status);
     let is_listed = match feed {
         FeedName::Outbounds => (this.status_changed && has_time && !again) || this.state == "New",
-        FeedName::Returns => true,
+        // One that is gone when its slice is read can't be looked at.
+        FeedName::Returns => !all.iter().any(|other| other.state == "Deleted") || this.state == "New",
         _ => this.state == "New",
     };
     let bare = record.bare && all.iter().any(|other| other.state == "Deleted");
