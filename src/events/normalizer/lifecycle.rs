@@ -72,6 +72,11 @@ pub(super) fn normalize(
     let is_stale = is_older || is_newer;
     let mut now = known.cloned().unwrap_or_default();
     let mut transitions = entity.transitions(scope, &item.changes, known, is_stale, &fields);
+    // The status that it had at the end of what is to be told, as far as it is known.
+    let status_then = transitions.iter().rev().find_map(|transition| match &transition.kind {
+        Kind::Step { status, .. } if transition.at < scope.telling.until => Some(status.clone()),
+        _ => None,
+    });
     // Without a stamp it is the time of the reading, which says nothing.
     let is_to_be_told = |at| scope.telling.includes(at) || (entity.changed_at.is_none() && at >= scope.telling.since);
     let was_there = keep_present(&transitions, scope.telling.snapshot);
@@ -127,12 +132,7 @@ pub(super) fn normalize(
         now.remember(&transition.id);
     }
     if is_newer && !is_older {
-        // The state that it had then, as far as it is known.
-        let last = transitions.iter().rev().find_map(|transition| match &transition.kind {
-            Kind::Step { status, .. } => Some(status.clone()),
-            _ => None,
-        });
-        now.status = last.or(now.status);
+        now.status = status_then.or(now.status);
     }
     if !is_stale {
         now.status = entity.status.clone();

@@ -330,6 +330,26 @@ fn a_first_look_tells_creation_and_present_status() {
 }
 
 #[test]
+fn what_is_shown_of_later_is_left_to_the_next_window() {
+    let entity = |changes: &[u32], state: &str| {
+        entity(&format!(r#""returnId":"R","state":"{state}""#), changes, changes, "Modified")
+    };
+    let at = |second: u32| time(&format!("2026-01-05T08:00:{second:02}Z"));
+    let until = |json: &str, second: u32, known: &mut Option<Known>| -> Vec<String> {
+        let telling = Telling { until: at(second), ..Telling::since(at(1)) };
+        let told = drafts(FeedName::Returns, json, &[], known, telling).into_iter().map(tell);
+        told.map(|(name, time, _)| format!("{name} {}", time.timestamp().rem_euclid(60))).collect()
+    };
+    // It was there before the start, and its first change is behind the window.
+    let mut known = None;
+    assert!(until(&entity(&[0, 5], "Announced"), 3, &mut known).is_empty());
+    assert_eq!(until(&entity(&[0, 5], "Announced"), 9, &mut known), ["updated 5"]);
+    // The state it has by then is not that of the window.
+    assert!(until(&entity(&[0, 5, 12], "Arrived"), 11, &mut known).is_empty());
+    assert_eq!(until(&entity(&[0, 5, 12], "Arrived"), 20, &mut known), ["arrived 12"]);
+}
+
+#[test]
 fn who_comes_first_tells_what_was_there_and_what_came_since() {
     let before = [("pending", "08:00:00"), ("acknowledged", "08:10:00")];
     let shipped =
