@@ -2,6 +2,8 @@
 # Runs the tests with a broker that is found or brought (scripts/broker.sh), and ends it afterwards if it was brought.
 # The browser tests need Chromium: it is found or, for a run of all tests, brought (scripts/chromium.sh). Where that can't
 # be, they are left out, and that is said before and after.
+# All messages that the tests received are then checked once more by a second validator (scripts/validate.py), where
+# Python has one; if not, that is said.
 #
 #   test.sh [NAME…]     all of them, or those whose names contain NAME
 set -euo pipefail
@@ -35,8 +37,17 @@ else
   if [ -n "$left_out" ]; then command+=(-- --skip login_browser::); fi
 fi
 say "${command[*]}"
-if [ -z "$left_out" ]; then exec scripts/broker.sh with "${command[@]}"; fi
+FFN_BRIDGE_MESSAGES=$(mktemp -d)
+export FFN_BRIDGE_MESSAGES
+trap 'rm -rf "$FFN_BRIDGE_MESSAGES"' EXIT
 code=0
 scripts/broker.sh with "${command[@]}" || code=$?
-say "$left_out"
+if [ -n "$left_out" ]; then say "$left_out"; fi
+if [ -z "$(ls -A "$FFN_BRIDGE_MESSAGES")" ]; then
+  say 'no test has received a message that the second validator could check'
+elif python3 -c 'import jsonschema; jsonschema.Draft202012Validator.FORMAT_CHECKER' 2>/dev/null; then
+  python3 scripts/validate.py "$FFN_BRIDGE_MESSAGES" || code=1
+else
+  say 'the second look at the messages is LEFT OUT: Python has no jsonschema 4 (Debian: python3-jsonschema)'
+fi
 exit "$code"

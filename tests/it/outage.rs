@@ -92,10 +92,13 @@ async fn an_hour(world: &World, hour: u32) {
     }
 }
 
-/// Every request to the API fails in this way.
+/// Every request to the API fails in this way, without a moment in which one gets through.
 async fn trouble(world: &World, kind: Value) {
-    world.simulator.control("DELETE", "faults", None).await;
+    let before = world.simulator.get("faults").await;
     world.simulator.fault(json!({"match": {"path": "/api/"}, "times": 0, "kind": kind})).await;
+    for fault in before["faults"].as_array().unwrap() {
+        world.simulator.control("DELETE", &format!("faults/{}", fault["id"]), None).await;
+    }
 }
 
 /// Where each feed stands, by account and feed.

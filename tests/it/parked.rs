@@ -74,3 +74,68 @@ async fn items_that_can_not_be_told_are_listed_shown_and_told_later() {
     assert_eq!(told, wanted);
     assert!(events.seen.iter().any(|message| is_told(message) && message.text().contains(r#""orderValue":1.10"#)));
 }
+
+#[tokio::test]
+async fn odd_items_of_a_page_hold_back_nothing_else() {
+    let world = Setup::new().start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    assert_eq!(world.bridge.count("ffn_bridge_parked_items").await, 0);
+    let fault = json!({"match": {"path": "/outbounds/updates"}, "times": 0, "kind": {"status": 503}});
+    world.simulator.fault(fault).await;
+    world.simulator.bulk(6, "SO-").await;
+    let large = "5 MB of it ".repeat(500_000);
+    let post = async |number: u32, what: &str, text: &str| {
+        world.simulator.post_raw(&format!("outbounds/SO-{number:06}/{what}"), text).await;
+    };
+    post(1, "raw", &format!(r#"{{"internalNote":"{large}"}}"#)).await;
+    post(2, "instead?feeds=true", "null").await;
+    post(3, "instead?feeds=true", r#""odd""#).await;
+    post(4, "instead?feeds=true", r#"{"outboundId":{"half":1.50}}"#).await;
+    post(5, "raw", r#"{"status":"Teleported","shippingType":"Balloon","newMember":{"a":[1.0]}}"#).await;
+    world.simulator.control("DELETE", "faults", None).await;
+
+    let told = async |events: &mut crate::support::Subscription, number: u32| {
+        let order = format!("\"SO-{number:06}\"");
+        let is_its =
+            |message: &crate::support::Message| message.event() == "created" && message.text().contains(&order);
+        events.until(|seen| seen.iter().any(is_its)).await;
+        events.seen.iter().find(|message| is_its(message)).unwrap().text()
+    };
+    assert!(told(&mut events, 1).await.contains(&large), "as it came");
+    assert!(told(&mut events, 5).await.contains(r#""newMember":{"a":[1.0]}"#));
+    told(&mut events, 6).await;
+    assert_eq!(world.bridge.count(GAUGE).await, 3);
+    let listed = run(&world, &["parked", "list", "--json"]).await.1;
+    let parked: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut shown: Vec<String> = Vec::new();
+    for item in &parked {
+        assert!(item["reason"].as_str().unwrap().len() > 10, "{item}");
+        let shows = world.bridge.cli(&["parked", "show", &item["id"].to_string()], "");
+        shown.push(String::from_utf8(shows.stdout).unwrap());
+    }
+    shown.sort();
+    assert_eq!(shown, [r#""odd""#, "null", r#"{"outboundId":{"half":1.50}}"#]);
+}
+
+#[tokio::test]
+async fn a_page_that_is_no_json_holds_back_its_feed_alone_and_is_read_later() {
+    let world = Setup::new().start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    assert_eq!(world.bridge.count("ffn_bridge_parked_items").await, 0);
+    let failed = r#"ffn_bridge_polls_total{account="acme",feed="outbounds",outcome="failed"}"#;
+    assert_eq!(world.bridge.count(failed).await, 0);
+    let fault = json!({"match": {"path": "/outbounds/updates"}, "times": 0, "kind": {"status": 503}});
+    world.simulator.fault(fault).await;
+    world.simulator.bulk(2, "SO-").await;
+    world.simulator.post_raw("outbounds/SO-000001/instead?feeds=true", r#"{"half":"#).await;
+    world.simulator.control("DELETE", "faults", None).await;
+    until("a page to be refused", async || (world.bridge.count(failed).await >= 3).then_some(())).await;
+    world.simulator.post("outbounds/SO-000002/advance", json!({"to": "Shipped"})).await;
+    events.until(|seen| seen.iter().any(|message| message.routing_key == "acme.shipment.dispatched")).await;
+    assert!(events.seen.iter().all(|message| !message.routing_key.starts_with("acme.outbound.")));
+
+    world.simulator.post_raw("outbounds/SO-000001/instead", "").await;
+    let created = |message: &&crate::support::Message| message.routing_key == "acme.outbound.created";
+    events.until(|seen| seen.iter().filter(created).count() == 2).await;
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM parked", []), 0);
+}

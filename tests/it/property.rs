@@ -195,6 +195,7 @@ impl Run {
             since,
             polled: &self.polled,
             bare: self.world.bare,
+            is_punctual: self.world.lag_ms == 0 && self.world.settings["date_skew_s"] == 0,
         });
         if self.world.longest_s * (self.world.rounds as i64) < 80_000 {
             faults.extend(self.same_ids_again(begin, since, &journal).await);
@@ -292,7 +293,8 @@ impl Run {
                 None => self.reading = None,
                 Some(Ok(Polled { is_behind: true, .. })) => refusals = 0,
                 Some(Ok(_)) => {
-                    self.polled.entry(feed).or_default().push(position.unwrap());
+                    let told = self.reading().await.journal().await.len();
+                    self.polled.entry(feed).or_default().push(check::Poll { position: position.unwrap(), told });
                     return;
                 }
                 Some(Err(events::Error::Ffn(error))) => {

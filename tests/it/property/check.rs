@@ -1,6 +1,7 @@
 //! What was told, against the simulator's own record.
 //!
-//! Each transition of the record is an event of its own, at its own time: an entity's creation two, where its first
+//! Each transition of the record is an event of its own, at its own time, and in the journal before the checkpoint
+//! passes it: an entity's creation two, where its first
 //! status is told beside it. What an event is called is compared where FFN tells it: orders have the time of each
 //! status, and returns a list of their changes. Elsewhere FFN shows when something changed and what it is now, so a
 //! change of a status may be told as `updated` and an edit after it with the status that it left.
@@ -20,8 +21,26 @@ struct Transition {
     status_changed: bool,
 }
 
-/// Up to where a feed had been read, each time that it was read to the present.
-pub type Polled = BTreeMap<FeedName, Vec<DateTime<Utc>>>;
+/// A feed was read to the present.
+#[derive(Debug, Clone, Copy)]
+pub struct Poll {
+    /// Up to where it had been read.
+    pub position: DateTime<Utc>,
+    /// The rows that the journal had then.
+    pub told: usize,
+}
+
+/// Each time that a feed was read to the present.
+pub type Polled = BTreeMap<FeedName, Vec<Poll>>;
+
+/// An event of the journal.
+#[derive(Debug, Clone)]
+struct Event {
+    at: DateTime<Utc>,
+    name: String,
+    /// How many rows come before it.
+    row: usize,
+}
 
 pub struct Record<'a> {
     pub transitions: &'a Value,
@@ -32,6 +51,8 @@ pub struct Record<'a> {
     pub polled: &'a Polled,
     /// Tombstones show nothing but the end.
     pub bare: bool,
+    /// What has happened before the end of a window is visible when it is read.
+    pub is_punctual: bool,
 }
 
 /// A feed of the longest window: what is longer is read in slices.
@@ -79,9 +100,9 @@ fn expected(record: &Record<'_>) -> BTreeMap<Entity, Vec<Transition>> {
     expected
 }
 
-fn told(record: &Record<'_>) -> BTreeMap<Entity, Vec<(DateTime<Utc>, String)>> {
-    let mut told: BTreeMap<Entity, Vec<(DateTime<Utc>, String)>> = BTreeMap::new();
-    for (_, key, event) in record.journal {
+fn told(record: &Record<'_>) -> BTreeMap<Entity, Vec<Event>> {
+    let mut told: BTreeMap<Entity, Vec<Event>> = BTreeMap::new();
+    for (row, (_, key, event)) in record.journal.iter().enumerate() {
         let mut words = key.split('.').skip(1);
         let (resource, name) = (words.next().unwrap(), words.next().unwrap());
         let feed =
@@ -92,7 +113,7 @@ fn told(record: &Record<'_>) -> BTreeMap<Entity, Vec<(DateTime<Utc>, String)>> {
             FeedName::Stocks => format!("{}:{subject}:{}", data["warehouseId"].as_str().unwrap(), data["stockVersion"]),
             _ => subject.to_owned(),
         };
-        told.entry((feed, id)).or_default().push((time(&event["time"]), name.to_owned()));
+        told.entry((feed, id)).or_default().push(Event { at: time(&event["time"]), name: name.to_owned(), row });
     }
     told
 }
@@ -102,18 +123,23 @@ fn compare(
     feed: FeedName,
     id: &str,
     wanted: &[Transition],
-    got: &[(DateTime<Utc>, String)],
+    got: &[Event],
     faults: &mut Vec<String>,
 ) {
     let mut fault = |what: String| faults.push(format!("{feed} {id}: {what}\n    wanted {wanted:?}\n    told {got:?}"));
-    if !got.is_sorted_by_key(|(at, _)| *at) {
+    if !got.is_sorted_by_key(|event| event.at) {
         fault("out of order".to_owned());
     }
-    let mut left: Vec<&(DateTime<Utc>, String)> = got.iter().collect();
+    let mut left: Vec<&Event> = got.iter().collect();
     for (index, transition) in wanted.iter().enumerate() {
         for names in names(record, feed, wanted, index) {
-            match left.iter().position(|(at, name)| *at == transition.at && names.iter().any(|wanted| wanted == name)) {
-                Some(at) => drop(left.remove(at)),
+            match left.iter().position(|event| event.at == transition.at && names.contains(&event.name)) {
+                Some(at) => {
+                    let event = left.remove(at);
+                    if is_late(record, feed, wanted, index, event.row) {
+                        fault(format!("{} at {} was not told when the checkpoint moved past it", event.name, event.at));
+                    }
+                }
                 None if may_be_missing(record, feed, wanted, index, &names) => {}
                 None => fault(format!("nothing of {} at {}", names.join(" or "), transition.at)),
             }
@@ -122,6 +148,20 @@ fn compare(
     if !left.is_empty() {
         fault(format!("too much: {left:?}"));
     }
+}
+
+/// The checkpoint moves only when all that FFN shows of the time before it is in the journal.
+fn is_late(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize, row: usize) -> bool {
+    // A fulfiller's parcels are shown with the orders, whose changes are not among these.
+    if !record.is_punctual || (record.role == "fulfiller" && feed == FeedName::OutboundShipments) {
+        return false;
+    }
+    let polls = record.polled.get(&feed).map(Vec::as_slice).unwrap_or_default();
+    let Some(poll) = polls.iter().find(|poll| poll.position > all[index].at) else { return false };
+    // What changes while it is read is shown by the next window.
+    let reading = poll.position..poll.position + TimeDelta::minutes(3);
+    let moves = all[index + 1..].iter().any(|other| reading.contains(&other.at));
+    !moves && row >= poll.told
 }
 
 /// The events of a transition, each with the names that it may have.
@@ -189,12 +229,12 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
         return false;
     }
     let polls = record.polled.get(&feed).map(Vec::as_slice).unwrap_or_default();
-    let after = polls.iter().position(|at| *at > this.at).unwrap_or(polls.len());
-    let begin = if after == 0 { record.since } else { polls[after - 1] };
-    let Some(end) = polls.get(after) else { return false };
+    let after = polls.iter().position(|poll| poll.position > this.at).unwrap_or(polls.len());
+    let begin = if after == 0 { record.since } else { polls[after - 1].position };
+    let Some(end) = polls.get(after).map(|poll| poll.position) else { return false };
     // A change while it is read moves it to the next window, which may be one of slices as well.
-    let next = polls.get(after + 1).copied().unwrap_or(*end);
-    let is_sliced = *end - begin > SLICE || next - this.at > SLICE;
+    let next = polls.get(after + 1).map_or(end, |poll| poll.position);
+    let is_sliced = end - begin > SLICE || next - this.at > SLICE;
     is_sliced && all[index + 1..].iter().any(|other| other.at < next)
 }
 

@@ -1,6 +1,9 @@
 //! Every message that a test receives is checked against the files in `schemas/`, with the validator
-//! alone: the bridge's own types have no part in it.
+//! alone: the bridge's own types have no part in it. Where `FFN_BRIDGE_MESSAGES` names a folder they are kept there
+//! for `scripts/validate.py`, which checks them all once more with another program's validator.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
@@ -19,6 +22,7 @@ pub fn check(message: &Message) {
     if !is_ours || !is_structured {
         return;
     }
+    keep(message);
     let body: Value = serde_json::from_slice(&message.body).unwrap();
     let event_type = body["type"].as_str().unwrap();
     assert_eq!(body["dataschema"], format!("urn:ffn-bridge:schema:{event_type}"));
@@ -37,4 +41,14 @@ pub fn check(message: &Message) {
     let faults: Vec<String> =
         validator.iter_errors(&body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
     assert!(faults.is_empty(), "{event_type} does not fit {}: {faults:#?}\n{body:#}", path.display());
+}
+
+/// A line for each message: its body as a JSON string.
+fn keep(message: &Message) {
+    let Some(folder) = std::env::var_os("FFN_BRIDGE_MESSAGES") else { return };
+    let file = Path::new(&folder).join(format!("{}.jsonl", std::process::id()));
+    let mut line = serde_json::to_string(&message.text()).unwrap();
+    line.push('\n');
+    let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    file.write_all(line.as_bytes()).unwrap();
 }
