@@ -1,15 +1,15 @@
-//! Whether an outbound that FFN holds is the one a command asked for (contract 10.3, step 3).
+//! Whether an object that FFN holds is the one a command asked for (contract 10.3, step 3).
 //!
-//! Warehouse, address and lines decide. What FFN adds or fills in by itself makes no difference; a
-//! member the command gives and FFN shows otherwise does. Quantities are compared as decimals.
+//! The table of operations says which members decide. What FFN adds or fills in by itself makes no difference; a
+//! member the command gives and FFN shows otherwise does. Numbers are compared as decimals, times as instants.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::Value;
+use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use crate::ffn::fields::Fields;
+use crate::ffn::operations::{Same, entries};
 
 /// A member that differs.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,84 +20,152 @@ pub struct Difference {
     pub found: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Order {
-    #[serde(default)]
-    warehouse_id: Option<String>,
-    #[serde(default)]
-    shipping_address: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    items: Option<Vec<Line>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    outbound_item_id: String,
-    #[serde(default)]
-    jfsku: Option<String>,
-    #[serde(default)]
-    merchant_sku: Option<String>,
-    #[serde(default)]
-    quantity: Option<Box<RawValue>>,
-    #[serde(default)]
-    bill_of_materials_id: Option<String>,
-}
-
-/// Compares what FFN holds with what was asked.
-///
-/// # Errors
-/// Every difference.
-pub fn same_outbound(found: &RawValue, asked: &Fields) -> Result<(), Vec<Difference>> {
-    let unreadable = |_| vec![Difference { path: String::new(), found: "unreadable".to_owned() }];
-    let found: Order = serde_json::from_str(found.get()).map_err(unreadable)?;
-    let asked = serde_json::to_string(asked).map_err(unreadable)?;
-    let asked: Order = serde_json::from_str(&asked).map_err(unreadable)?;
+/// Compares what FFN holds with what was asked, as far as `same` says. `since`: when the command came, on FFN's clock.
+pub fn differences(same: &[Same], found: &Fields, asked: &Fields, since: Option<DateTime<Utc>>) -> Vec<Difference> {
     let mut differences = Vec::new();
-    if asked.warehouse_id != found.warehouse_id {
-        differences.push(difference("warehouseId", &found.warehouse_id));
-    }
-    let address = found.shipping_address.unwrap_or_default();
-    for (name, value) in asked.shipping_address.iter().flatten() {
-        let theirs = address.get(name).unwrap_or(&Value::Null);
-        if value != theirs {
-            differences.push(difference(&format!("shippingAddress.{name}"), theirs));
+    for same in same {
+        match *same {
+            Same::Member(name) => compare_member(name, found, asked, &mut differences),
+            Same::Rows { member, id, of, more } => {
+                compare_rows(Rows { member, id, of, more }, found, asked, &mut differences);
+            }
+            Same::Size { data, size } => {
+                let bytes = asked.text(data).map(|data| bytes_in(&data).to_string());
+                let held = found.text(size);
+                if bytes.is_some() && held.is_some() && bytes != held {
+                    differences.push(difference(data, found.get(size)));
+                }
+            }
+            Same::New => {
+                if since.zip(made_at(found)).is_none_or(|(since, made)| made < since) {
+                    differences.push(difference("modificationInfo.createdAt", found.get("modificationInfo")));
+                }
+            }
         }
     }
-    compare_lines(&found.items.unwrap_or_default(), &asked.items.unwrap_or_default(), &mut differences);
-    if differences.is_empty() { Ok(()) } else { Err(differences) }
+    differences
 }
 
-fn compare_lines(found: &[Line], asked: &[Line], differences: &mut Vec<Difference>) {
-    for (index, line) in asked.iter().enumerate() {
-        let Some(theirs) = found.iter().find(|other| other.outbound_item_id == line.outbound_item_id) else {
-            differences.push(difference(&format!("items[{index}]"), &Value::Null));
+/// Whether `found` shows every member of `asked`.
+pub fn shows_all(found: &Fields, asked: &Fields) -> bool {
+    asked.iter().all(|(name, value)| covers(value, found.get(name)))
+}
+
+/// How many bytes a base64 text stands for.
+fn bytes_in(base64: &str) -> usize {
+    let characters = base64.trim_end_matches('=').chars().filter(|c| !c.is_whitespace()).count();
+    characters * 3 / 4
+}
+
+fn made_at(found: &Fields) -> Option<DateTime<Utc>> {
+    let stamp: Fields = serde_json::from_str(found.get("modificationInfo")?.get()).ok()?;
+    instant(&stamp.text("createdAt")?)
+}
+
+/// The members of an address or the like one by one, so that the difference is named.
+fn compare_member(name: &str, found: &Fields, asked: &Fields, differences: &mut Vec<Difference>) {
+    let Some(value) = asked.get(name) else { return };
+    let held = found.get(name);
+    if let (Ok(asked), Some(Ok(held))) =
+        (serde_json::from_str::<Fields>(value.get()), held.map(|held| serde_json::from_str::<Fields>(held.get())))
+    {
+        for (member, value) in asked.iter() {
+            if !covers(value, held.get(member)) {
+                differences.push(difference(&format!("{name}.{member}"), held.get(member)));
+            }
+        }
+    } else if !covers(value, held) {
+        differences.push(difference(name, held));
+    }
+}
+
+struct Rows {
+    member: &'static str,
+    id: Option<&'static str>,
+    of: &'static [&'static str],
+    more: bool,
+}
+
+fn compare_rows(rows: Rows, found: &Fields, asked: &Fields, differences: &mut Vec<Difference>) {
+    let asked = entries(asked, rows.member).unwrap_or_default();
+    let mut held = entries(found, rows.member).unwrap_or_default();
+    let name = rows.member;
+    for (index, row) in asked.iter().enumerate() {
+        let at = match rows.id.and_then(|id| row.text(id).map(|value| (id, value))) {
+            Some((id, value)) => held.iter().position(|other| other.text(id).as_ref() == Some(&value)),
+            None => held.iter().position(|other| unequal(rows.of, other, row).next().is_none()),
+        };
+        let Some(at) = at else {
+            differences.push(difference(&format!("{name}[{index}]"), None));
             continue;
         };
-        if line.jfsku.is_some() && line.jfsku != theirs.jfsku {
-            differences.push(difference(&format!("items[{index}].jfsku"), &theirs.jfsku));
-        }
-        if line.merchant_sku.is_some() && line.merchant_sku != theirs.merchant_sku {
-            differences.push(difference(&format!("items[{index}].merchantSku"), &theirs.merchant_sku));
-        }
-        let decimal = |line: &Line| line.quantity.as_ref().map(|quantity| canonical(quantity.get()));
-        if decimal(line) != decimal(theirs) {
-            differences.push(difference(&format!("items[{index}].quantity"), &theirs.quantity));
+        let other = held.swap_remove(at);
+        for member in unequal(rows.of, &other, row) {
+            differences.push(difference(&format!("{name}[{index}].{member}"), other.get(member)));
         }
     }
     // Lines that the server made of a bundle belong to a line that was asked for (contract 10.2).
-    let extra = found.iter().find(|theirs| {
-        theirs.bill_of_materials_id.is_none()
-            && !asked.iter().any(|line| line.outbound_item_id == theirs.outbound_item_id)
-    });
-    if let Some(line) = extra {
-        differences.push(difference("items", &Value::String(format!("one with {}", line.outbound_item_id))));
+    let extra = held.iter().find(|row| row.get("billOfMaterialsId").is_none());
+    if let Some(row) = extra.filter(|_| !rows.more) {
+        let named = rows.id.and_then(|id| row.text(id)).unwrap_or_default();
+        let found = serde_json::Value::String(format!("one more, {named}")).to_string();
+        differences.push(Difference { path: name.to_owned(), found });
     }
 }
 
-fn difference<T: serde::Serialize>(path: &str, found: &T) -> Difference {
-    let text = serde_json::to_string(found).unwrap_or_default();
+/// The members that a row gives and the other one shows otherwise.
+fn unequal(of: &[&'static str], found: &Fields, asked: &Fields) -> impl Iterator<Item = &'static str> {
+    of.iter().filter_map(move |member| {
+        let name = member.strip_suffix('?').unwrap_or(member);
+        let (value, held) = (asked.get(name)?, found.get(name));
+        let is_hidden = held.is_none() && member.ends_with('?');
+        (!is_hidden && !covers(value, held)).then_some(name)
+    })
+}
+
+/// Whether what FFN holds shows this value, whatever it has beside it.
+fn covers(asked: &RawValue, found: Option<&RawValue>) -> bool {
+    let asked = asked.get();
+    let Some(found) = found.map(RawValue::get) else { return asked == "null" };
+    match asked.as_bytes().first() {
+        Some(b'{') => {
+            type Members = BTreeMap<String, Box<RawValue>>;
+            let (Ok(asked), Ok(found)) =
+                (serde_json::from_str::<Members>(asked), serde_json::from_str::<Members>(found))
+            else {
+                return false;
+            };
+            asked.iter().all(|(name, value)| covers(value, found.get(name).map(|found| &**found)))
+        }
+        Some(b'[') => {
+            type Entries = Vec<Box<RawValue>>;
+            let (Ok(asked), Ok(found)) =
+                (serde_json::from_str::<Entries>(asked), serde_json::from_str::<Entries>(found))
+            else {
+                return false;
+            };
+            asked.len() == found.len() && asked.iter().zip(&found).all(|(asked, found)| covers(asked, Some(found)))
+        }
+        Some(b'"') => {
+            let (Ok(asked), Ok(found)) = (serde_json::from_str::<String>(asked), serde_json::from_str::<String>(found))
+            else {
+                return false;
+            };
+            asked == found || instant(&asked).is_some_and(|asked| instant(&found) == Some(asked))
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            found.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && canonical(asked) == canonical(found)
+        }
+        _ => asked == found,
+    }
+}
+
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
+}
+
+fn difference(path: &str, found: Option<&RawValue>) -> Difference {
+    let text = found.map_or("null", RawValue::get);
     Difference { path: path.to_owned(), found: text.chars().take(80).collect() }
 }
 
@@ -127,8 +195,23 @@ mod tests {
         "shippingAddress":{"lastname":"Beispiel","city":"Musterstadt"},
         "items":[{"outboundItemId":"1","merchantSku":"MUG","quantity":2},{"outboundItemId":"2","jfsku":"J","quantity":0.1}]}"#;
 
-    fn compare(found: &str) -> Result<(), Vec<Difference>> {
-        same_outbound(&RawValue::from_string(found.into()).unwrap(), &serde_json::from_str(ASKED).unwrap())
+    const SAME: &[Same] = &[
+        Same::Member("warehouseId"),
+        Same::Member("shippingAddress"),
+        Same::Rows {
+            member: "items",
+            id: Some("outboundItemId"),
+            of: &["jfsku", "merchantSku", "quantity"],
+            more: false,
+        },
+    ];
+
+    fn fields(text: &str) -> Fields {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn compare(found: &str) -> Vec<Difference> {
+        differences(SAME, &fields(found), &fields(ASKED), None)
     }
 
     #[test]
@@ -138,14 +221,14 @@ mod tests {
             "items":[{"outboundItemId":"2","jfsku":"J","quantity":0.10},
                      {"outboundItemId":"1","jfsku":"K","merchantSku":"MUG","quantity":2.0,"quantityOpen":0},
                      {"outboundItemId":"1-a","billOfMaterialsId":"1","quantity":4}]}"#;
-        assert_eq!(compare(found), Ok(()));
+        assert_eq!(compare(found), []);
     }
 
     #[test]
     fn every_difference_is_named() {
         let found = r#"{"warehouseId":"V","shippingAddress":{"lastname":"Other","city":"Musterstadt"},
             "items":[{"outboundItemId":"1","merchantSku":"CUP","quantity":3},{"outboundItemId":"9","quantity":1}]}"#;
-        let paths: Vec<String> = compare(found).unwrap_err().into_iter().map(|difference| difference.path).collect();
+        let paths: Vec<String> = compare(found).into_iter().map(|difference| difference.path).collect();
         assert_eq!(
             paths,
             [
@@ -167,5 +250,49 @@ mod tests {
         assert_ne!(canonical("12345678901234.5678"), canonical("12345678901234.5679"));
         assert_ne!(canonical("1"), canonical("-1"));
         assert_ne!(canonical("1"), canonical("10"));
+    }
+
+    #[test]
+    fn rows_without_an_id_are_matched_by_what_they_hold() {
+        let same =
+            &[Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false }];
+        let asked = fields(r#"{"items":[{"merchantSku":"A","quantity":1},{"jfsku":"J","quantity":2.0}]}"#);
+        let compare = |found: &str| -> Vec<String> {
+            differences(same, &fields(found), &asked, None).into_iter().map(|difference| difference.path).collect()
+        };
+        assert!(compare(r#"{"items":[{"jfsku":"J","quantity":2},{"jfsku":"K","quantity":1}]}"#).is_empty());
+        assert_eq!(compare(r#"{"items":[{"jfsku":"K","quantity":1}]}"#), ["items[1]"]);
+        let found = r#"{"items":[{"jfsku":"J","quantity":2},{"jfsku":"K","quantity":1},{"jfsku":"L","quantity":9}]}"#;
+        assert_eq!(compare(found), ["items"]);
+    }
+
+    #[test]
+    fn sizes_and_times_of_creation_are_compared() {
+        let size = &[Same::Size { data: "data", size: "size" }];
+        for (data, held, equal) in [("aGVsbG8=", "5", true), ("aGVsbG8=", "6", false), ("YWJj", "3", true)] {
+            let (found, asked) = (format!(r#"{{"size":{held}}}"#), format!(r#"{{"data":"{data}"}}"#));
+            assert_eq!(differences(size, &fields(&found), &fields(&asked), None).is_empty(), equal, "{data} {held}");
+        }
+        let found = fields(r#"{"modificationInfo":{"createdAt":"2026-01-05T08:00:00.000+00:00"}}"#);
+        let asked = fields("{}");
+        for (since, equal) in
+            [(instant("2026-01-05T07:59:59Z"), true), (instant("2026-01-05T08:00:01Z"), false), (None, false)]
+        {
+            assert_eq!(differences(&[Same::New], &found, &asked, since).is_empty(), equal);
+        }
+    }
+
+    #[test]
+    fn an_object_shows_all_that_was_asked_for_whatever_else_it_has() {
+        let found = fields(
+            r#"{"note":"x","weight":1.50,"at":"2026-01-05T08:00:00.000+00:00","address":{"city":"B","zip":"1"}}"#,
+        );
+        let shown = |asked: &str| shows_all(&found, &fields(asked));
+        assert!(shown(
+            r#"{"note":"x","weight":1.5,"at":"2026-01-05T09:00:00+01:00","address":{"city":"B"},"gone":null}"#
+        ));
+        for asked in [r#"{"note":"y"}"#, r#"{"address":{"city":"C"}}"#, r#"{"other":1}"#, r#"{"weight":"1.5"}"#] {
+            assert!(!shown(asked), "{asked}");
+        }
     }
 }

@@ -6,22 +6,22 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde_json::value::RawValue;
 
 use super::Config;
-use super::compare::{Difference, same_outbound};
+use super::settle::{Case, Settled};
+use crate::domain::entity::event_id;
 use crate::ffn::fields::Fields;
-use crate::ffn::operations::{Operation, Settle, Success};
-use crate::ffn::{Client, Disposition, Error, outbounds};
+use crate::ffn::operations::{Operation, Settle, Subject};
+use crate::ffn::{Client, Disposition, Error};
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 use crate::store::Setback;
 use crate::telemetry::Chain;
 
-/// FFN's code for a transition that the state does not allow (contract 10.6).
-const STATUS_CHANGE_FORBIDDEN: &str = "Outbounds_OutboundStatusChangeForbidden";
-/// Codes with which FFN says that the outbound is there already (contract 10.3).
-const EXISTS: [&str; 2] = ["Outbounds_NotCanceledOutboundExists", "Shared_DuplicateKey"];
+/// FFN's codes for a version that is no longer the newest (contract 6).
+const STALE: [&str; 2] = ["Shared_OutdatedObject", "Outbounds_OutdatedOutbound"];
 /// A wait longer than this is spent in the broker, not here.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -72,25 +72,50 @@ pub struct Executor<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-/// What looking brought.
-enum Settled {
-    /// It is done.
-    Done(Outcome),
-    /// It is not done: it can be sent.
-    NotDone,
+/// A validated command, and what is known of earlier tries.
+pub struct Asked<'a> {
+    /// What to call.
+    pub operation: &'static Operation,
+    /// With what.
+    pub fields: &'a Fields,
+    /// Its id: the ids of the bridge's own making follow from it.
+    pub id: &'a str,
+    /// Whether the id is its publisher's, so that it is the same when it comes again.
+    pub has_own_id: bool,
+    /// When it came first, if that is known.
+    pub arrived_at: Option<DateTime<Utc>>,
+    /// An earlier try may have had its effect.
+    pub in_doubt: bool,
+    /// It was delivered before, whatever became of it.
+    pub redelivered: bool,
 }
 
 impl Executor<'_> {
-    /// Executes a validated command. `in_doubt`: an earlier try may have had its effect.
-    pub async fn execute(&self, operation: &'static Operation, fields: &Fields, in_doubt: bool) -> Outcome {
-        let (left, pause) = (self.config.quick_attempts, self.config.quick_delay);
-        let mut tries = Tries { in_doubt, sent: false, left, pause };
+    /// Executes a command.
+    pub async fn execute(&self, asked: &Asked<'_>) -> Outcome {
+        let operation = asked.operation;
+        let unsendable = |reason| failed(&Error::Unsendable { operation: operation.name, reason }, false);
+        let has_ids = operation.own_ids(asked.fields).is_ok();
+        let fields = match operation.with_own_ids(asked.fields, |n| self.own_id(asked.id, n)) {
+            Ok(fields) => fields,
+            Err(reason) => return unsendable(reason),
+        };
+        let mut tries = Tries {
+            // Without a message_id only its own number tells a repetition from a new command, where FFN does not.
+            in_doubt: asked.in_doubt || (!asked.has_own_id && is_known_by_number(operation, asked.fields)),
+            sent: false,
+            left: self.config.quick_attempts,
+            pause: self.config.quick_delay,
+            fields,
+            since: asked.arrived_at.map(|at| self.client.server_time_of(at)),
+            knows_own_ids: has_ids || asked.has_own_id || !asked.redelivered,
+        };
         loop {
             if let Some(wait) = self.client.closed_for().filter(|wait| *wait > LONGEST_PAUSE) {
                 let setback = if tries.in_doubt { Setback::Away } else { Setback::NotTried };
                 return Outcome::Later { setback, after: Some(wait), error: asked_to_wait(wait) };
             }
-            let trouble = match self.attempt(operation, fields, &mut tries).await {
+            let trouble = match self.attempt(operation, &mut tries).await {
                 Ok(outcome) => return outcome,
                 Err(trouble) => trouble,
             };
@@ -111,22 +136,22 @@ impl Executor<'_> {
     }
 
     /// One try: look first if in doubt, then send. `Err`: it may work later.
-    async fn attempt(
-        &self,
-        operation: &'static Operation,
-        fields: &Fields,
-        tries: &mut Tries,
-    ) -> Result<Outcome, Error> {
+    async fn attempt(&self, operation: &'static Operation, tries: &mut Tries) -> Result<Outcome, Error> {
         if tries.in_doubt {
-            match self.settle(operation, fields).await {
-                Ok(Settled::Done(outcome)) => return Ok(outcome),
+            match self.case(operation, tries).settle().await {
+                Ok(Settled::Ended(outcome)) => return Ok(outcome),
                 Ok(Settled::NotDone) => tries.in_doubt = false,
+                Ok(Settled::SendAgain) => {}
+                Ok(Settled::Rest(rest)) => {
+                    tries.fields = rest;
+                    tries.in_doubt = false;
+                }
                 // What can't be looked up stays unknown: it must not read as FFN's no.
                 Err(error) if error.disposition() == Disposition::Never => return Ok(unknown(&error)),
                 Err(error) => return Err(error),
             }
         }
-        let request = match operation.request(self.client, fields).await {
+        let request = match operation.request(self.client, &tries.fields).await {
             Ok(mut request) => {
                 request.traceparent = self.traceparent.map(str::to_owned);
                 request
@@ -135,92 +160,92 @@ impl Executor<'_> {
         };
         tries.sent = true;
         let error = match self.client.call(request).await {
-            Ok(answer) => match done(operation, fields, &answer.body) {
+            Ok(answer) if matches!(operation.settle, Settle::EachStatus) => {
+                let judged = self.case(operation, tries).judge_each(&answer.body).await;
+                tries.in_doubt |= judged.is_err();
+                return judged;
+            }
+            Ok(answer) => match done(operation, &tries.fields, &answer.body) {
                 Ok(outcome) => return Ok(outcome),
                 // It is done, but what FFN made is not known: that is found by looking.
                 Err(error) => error,
             },
             Err(error) => error,
         };
-        if error.disposition() == Disposition::InDoubt {
-            // A repetition of what is repeatable needs no look.
-            tries.in_doubt = operation.settle != Settle::Repeatable;
-            let says_exists = error.code().is_some_and(|code| EXISTS.contains(&code));
-            if !says_exists {
-                return Err(error);
+        match operation.settle {
+            Settle::Told { done, gone } => {
+                let says = |codes: &[&str]| error.code().is_some_and(|code| codes.contains(&code));
+                if says(done) || (tries.in_doubt && says(gone)) {
+                    let subject = subject(operation, &tries.fields);
+                    return Ok(Outcome::Done { subject, reconciled: true, response: null() });
+                }
             }
-            return match self.settle_existing(operation, fields, error).await {
-                Err(error) if error.disposition() == Disposition::Never => Ok(unknown(&error)),
-                settled => settled,
-            };
+            Settle::State(state) if error.code().is_some_and(|code| state.refused.contains(&code)) => {
+                return match self.case(operation, tries).look_at(&state).await {
+                    Ok(Some(outcome)) => Ok(outcome),
+                    Ok(None) | Err(_) => later(error),
+                };
+            }
+            Settle::Key(key) if error.code().is_some_and(|code| key.exists.contains(&code)) => {
+                tries.in_doubt = true;
+                return match self.case(operation, tries).settle_existing(&key, error).await {
+                    Err(error) if error.disposition() == Disposition::Never => Ok(unknown(&error)),
+                    settled => settled,
+                };
+            }
+            Settle::ReadBack { .. } if tries.in_doubt && error.code().is_some_and(|code| STALE.contains(&code)) => {
+                return Ok(unknown(&error));
+            }
+            _ => {}
         }
-        if error.code() == Some(STATUS_CHANGE_FORBIDDEN)
-            && let Settle::ReadState { .. } = operation.settle
-            && let Ok(Settled::Done(outcome)) = self.settle(operation, fields).await
-        {
-            return Ok(outcome);
+        if error.disposition() == Disposition::InDoubt {
+            if error.code().is_some() && error.status().is_some_and(|status| status == StatusCode::BAD_REQUEST) {
+                // FFN names something that is there already, and this operation makes nothing that could be it.
+                return Ok(failed(&error, false));
+            }
+            // A repetition of what is repeatable needs no look.
+            tries.in_doubt = !matches!(operation.settle, Settle::Repeatable);
+            return Err(error);
         }
         later(error)
     }
 
-    /// Finds out what became of earlier tries.
-    async fn settle(&self, operation: &Operation, fields: &Fields) -> Result<Settled, Error> {
-        match operation.settle {
-            Settle::Repeatable => Ok(Settled::NotDone),
-            Settle::ReadState { field, done } => {
-                let Some(id) = fields.text("outboundId") else { return Ok(Settled::NotDone) };
-                let Some(found) = outbounds::get_outbound(self.client, &id).await? else {
-                    return Ok(Settled::NotDone);
-                };
-                if text_member(&found, field).as_deref() == Some(done) {
-                    let subject = text_member(&found, "outboundId");
-                    return Ok(Settled::Done(Outcome::Done { subject, reconciled: true, response: null() }));
-                }
-                Ok(Settled::NotDone)
-            }
-            Settle::NaturalKey { field } => {
-                let Some(number) = fields.text(field) else { return Ok(Settled::NotDone) };
-                // The first request may still be running at FFN: wait before each of two looks.
-                for _ in 0..2 {
-                    tokio::time::sleep(self.config.settle_delay).await;
-                    if let Some(outcome) = self.find_live(&number, fields).await? {
-                        return Ok(Settled::Done(outcome));
-                    }
-                }
-                Ok(Settled::NotDone)
-            }
+    fn case<'a>(&'a self, operation: &'static Operation, tries: &'a Tries) -> Case<'a> {
+        Case {
+            client: self.client,
+            operation,
+            fields: &tries.fields,
+            since: tries.since,
+            knows_own_ids: tries.knows_own_ids,
+            delay: self.config.settle_delay,
         }
     }
 
-    /// FFN says that the outbound is there: finds it and compares it with what was asked.
-    async fn settle_existing(&self, operation: &Operation, fields: &Fields, refusal: Error) -> Result<Outcome, Error> {
-        let Settle::NaturalKey { field } = operation.settle else { return Ok(failed(&refusal, false)) };
-        let Some(number) = fields.text(field) else { return Ok(failed(&refusal, false)) };
-        if let Some(id) = refusal.refusal().and_then(|refusal| refusal.metadata("OutboundId"))
-            && let Some(found) = outbounds::get_outbound(self.client, id).await?
-            && text_member(&found, field).as_deref() == Some(&number)
-        {
-            return Ok(judge(&found, fields));
-        }
-        for _ in 0..2 {
-            if let Some(outcome) = self.find_live(&number, fields).await? {
-                return Ok(outcome);
-            }
-            tokio::time::sleep(self.config.settle_delay).await;
-        }
-        // FFN refuses it as a repetition, yet shows nothing: a person has to look.
-        Ok(failed(&refusal, true))
+    /// An id of the bridge's own making: always the same for the same command.
+    fn own_id(&self, command: &str, n: usize) -> String {
+        event_id(&[self.client.account().as_str(), "own-id", command, &n.to_string()]).to_string()
     }
+}
 
-    /// The outbound of this number that is not canceled, judged against what was asked.
-    async fn find_live(&self, number: &str, fields: &Fields) -> Result<Option<Outcome>, Error> {
-        let found = outbounds::find_outbounds(self.client, number).await?;
-        let live = found.iter().find(|row| text_member(row, "status").as_deref() != Some("Canceled"));
-        Ok(live.map(|row| judge(row, fields)))
+/// Whether it is known by a number of its maker's, and FFN would take it twice.
+fn is_known_by_number(operation: &Operation, fields: &Fields) -> bool {
+    match operation.settle {
+        Settle::Key(key) => {
+            let is_given = |(asked, _): &(&str, &str)| fields.get(asked).is_some();
+            !key.is_unique && !key.members.is_empty() && key.members.iter().all(is_given)
+        }
+        Settle::Ledger { .. } => operation.own_ids(fields).is_ok(),
+        _ => false,
     }
 }
 
 struct Tries {
+    /// What is to be done, with the ids of the bridge's own making.
+    fields: Fields,
+    /// When the command came, on FFN's clock.
+    since: Option<DateTime<Utc>>,
+    /// Whether those ids are the same ones as in earlier tries.
+    knows_own_ids: bool,
     in_doubt: bool,
     /// Whether anything was sent that could have had the effect.
     sent: bool,
@@ -278,59 +303,64 @@ fn unknown(error: &Error) -> Outcome {
     Outcome::Failed { error: CommandError { code: ErrorCode::OutcomeUnknown, message, ..said }, reconciled: false }
 }
 
-/// What was found is what was asked for, or stands in its way.
-fn judge(found: &RawValue, asked: &Fields) -> Outcome {
-    match same_outbound(found, asked) {
-        Ok(()) => {
-            Outcome::Done { subject: text_member(found, "outboundId"), reconciled: true, response: found.to_owned() }
+/// As [`unknown`], for want of anything at FFN that tells.
+pub fn unknown_because(why: String) -> Outcome {
+    let error = CommandError {
+        code: ErrorCode::OutcomeUnknown,
+        message: format!("whether FFN carried it out can't be found out: {why}"),
+        retryable: false,
+        http_status: None,
+        ffn_error_code: None,
+        fields: Vec::new(),
+    };
+    Outcome::Failed { error, reconciled: false }
+}
+
+/// What FFN's success says; an error if it should hold an object and holds none that can be read, though a look
+/// may find it. Any 2xx is a success (contract 18, 21).
+fn done(operation: &Operation, fields: &Fields, body: &[u8]) -> Result<Outcome, Error> {
+    let response: Option<Box<RawValue>> = serde_json::from_slice(body).ok();
+    let mut named = subject(operation, fields);
+    if let Subject::Answer(member) = operation.subject {
+        let found = response.as_deref().and_then(|response| text_member(response, member));
+        let can_look = operation.is_read() || matches!(operation.settle, Settle::Key(_) | Settle::Ledger { .. });
+        if found.is_none() && can_look {
+            let reason = format!("it holds no {member}");
+            return Err(Error::Unreadable { operation: operation.name, reason });
         }
-        Err(differences) => {
-            let field = |Difference { path, found }| FieldError { path, message: format!("is {found} at FFN") };
-            let error = CommandError {
-                code: ErrorCode::Conflict,
-                message: "FFN holds another order under this merchantOutboundNumber".to_owned(),
-                retryable: false,
-                http_status: None,
-                ffn_error_code: None,
-                fields: differences.into_iter().map(field).collect(),
-            };
-            Outcome::Failed { error, reconciled: true }
-        }
+        named = found.or(named);
+    }
+    if operation.is_read() && response.is_none() {
+        return Err(Error::Unreadable { operation: operation.name, reason: "it is no JSON".to_owned() });
+    }
+    Ok(Outcome::Done { subject: named, reconciled: false, response: response.unwrap_or_else(null) })
+}
+
+/// The entity as the command names it.
+fn subject(operation: &Operation, fields: &Fields) -> Option<String> {
+    match operation.subject {
+        Subject::Answer(member) | Subject::Member(member) => fields.text(member),
+        Subject::None => None,
     }
 }
 
-/// What FFN's success says; an error if it should hold an object and holds none that can be read.
-fn done(operation: &Operation, fields: &Fields, body: &[u8]) -> Result<Outcome, Error> {
-    let response: Option<Box<RawValue>> = serde_json::from_slice(body).ok();
-    let subject = match operation.success {
-        Success::Object => {
-            let id = response.as_deref().and_then(|response| text_member(response, "outboundId"));
-            let reason = "it holds no outbound".to_owned();
-            Some(id.ok_or(Error::Unreadable { operation: operation.name, reason })?)
-        }
-        Success::Empty => fields.text("outboundId"),
-    };
-    Ok(Outcome::Done { subject, reconciled: false, response: response.unwrap_or_else(null) })
-}
-
-fn failed(error: &Error, reconciled: bool) -> Outcome {
+pub fn failed(error: &Error, reconciled: bool) -> Outcome {
     Outcome::Failed { error: explain(error), reconciled }
 }
 
 /// FFN's error in the bridge's words, with FFN's own code and messages kept.
 pub fn explain(error: &Error) -> CommandError {
     let refusal = error.refusal();
-    let is_taken = error.code().is_some_and(|code| EXISTS.contains(&code));
+    let (is_conflict, is_setup) = refusal.map_or((false, false), |refusal| (refusal.is_conflict(), refusal.is_setup()));
     let code = match (error.disposition(), error.status().map(|status| status.as_u16())) {
-        _ if is_taken => ErrorCode::Conflict,
+        _ if is_conflict => ErrorCode::Conflict,
         (Disposition::NeedsLogin, _) => ErrorCode::Unauthorized,
         (_, Some(429)) => ErrorCode::RateLimited,
         (Disposition::Again { .. } | Disposition::InDoubt, _) => ErrorCode::Unavailable,
         (Disposition::Never, Some(404)) => ErrorCode::NotFound,
         (Disposition::Never, Some(403)) if error.code().is_none() => ErrorCode::Forbidden,
-        (Disposition::Never, Some(403)) if error.code() == Some(STATUS_CHANGE_FORBIDDEN) => ErrorCode::Conflict,
-        (Disposition::Never, Some(_)) if error.code() == Some(STATUS_CHANGE_FORBIDDEN) => ErrorCode::Conflict,
-        (Disposition::Never, None) if matches!(error, Error::NoSuchOutbound { .. }) => ErrorCode::NotFound,
+        (Disposition::Never, Some(_)) if is_setup => ErrorCode::Forbidden,
+        (Disposition::Never, None) if matches!(error, Error::NotFound { .. }) => ErrorCode::NotFound,
         (Disposition::Never, None) => ErrorCode::InvalidCommand,
         (Disposition::Never, Some(_)) => ErrorCode::Rejected,
     };
@@ -342,7 +372,8 @@ pub fn explain(error: &Error) -> CommandError {
     CommandError {
         code,
         message,
-        retryable: !is_taken && error.disposition() != Disposition::Never,
+        // What somebody has to set up at FFN can be put back afterwards.
+        retryable: is_setup || (!is_conflict && error.disposition() != Disposition::Never),
         http_status: error.status().map(|status| status.as_u16()),
         ffn_error_code: error.code().map(str::to_owned),
         fields: fields

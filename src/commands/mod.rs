@@ -10,8 +10,8 @@
 //!
 //! Who does what: [`Intake`] takes deliveries and keeps those of one ordering key in order; `decode`
 //! reads routing key, identity and body; [`Worker`] writes the inbox row before the call and the
-//! outcome with its result after it, and acknowledges last; `executor` calls FFN and settles what is in
-//! doubt; `reply` writes the result. While an account can't call, its `gate` sends its commands to its held
+//! outcome with its result after it, and acknowledges last; `executor` calls FFN, and `settle` finds out by asking
+//! what became of a call in doubt; `reply` writes the result. While an account can't call, its `gate` sends its commands to its held
 //! queue instead; `held` works that off when it can call again, and `sign_in` says when.
 //!
 //! The states of a command in the inbox, and who sets them: `running` (worker, before the call),
@@ -31,6 +31,7 @@ mod held;
 mod intake;
 mod lanes;
 mod reply;
+mod settle;
 mod sign_in;
 mod worker;
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::decode::{COMMAND_ID_HEADER, Command, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER, Refusal};
-use super::executor::{Executor, Outcome};
+use super::executor::{Asked, Executor, Outcome};
 use super::gate::{AccountGate, Phase, Taken};
 use super::lanes::LaneKey;
 use super::reply::{Ending, Reply};
@@ -151,9 +151,7 @@ fn ordering_key(command: &Command) -> String {
     let entity = || {
         let operation = Operation::named(&command.envelope.command)?;
         let fields: Fields = serde_json::from_str(command.body.get()).ok()?;
-        let name = operation.entity_key(&fields)?;
-        let (resource, _) = command.envelope.command.split_once('.')?;
-        Some(format!("{resource}:{name}"))
+        operation.ordering_key(&fields)
     };
     command.ordering_key.clone().or_else(entity).unwrap_or_else(|| command.envelope.id.clone())
 }
@@ -213,8 +211,7 @@ impl Worker {
             );
             return Err(refuse(ErrorCode::UnknownAccount, message, Vec::new()));
         };
-        let operation = Operation::named(&envelope.command).filter(|operation| operation.is_for(account.client.role()));
-        let Some(operation) = operation else {
+        let Some(operation) = Operation::of(&envelope.command, account.client.role()) else {
             let message = format!(
                 "a {} account has no command {:?}; there is {}",
                 account.client.role(),
@@ -263,8 +260,10 @@ impl Worker {
             ordering_key: accepted.ordering_key.clone(),
             put_back: command.envelope.put_back,
         };
-        let (attempt, in_doubt, first_failed_at) = match self.store.begin(arrival).await? {
-            Begin::Execute { attempt, in_doubt, first_failed_at } => (attempt, in_doubt, first_failed_at),
+        let (attempt, in_doubt, first_failed_at, arrived_at) = match self.store.begin(arrival).await? {
+            Begin::Execute { attempt, in_doubt, first_failed_at, arrived_at } => {
+                (attempt, in_doubt, first_failed_at, arrived_at)
+            }
             Begin::Finished(finished) => {
                 self.answer_again(job, accepted, *finished).await?;
                 return Ok(Settled::Done);
@@ -279,12 +278,22 @@ impl Worker {
             }
         };
         // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
-        let in_doubt = in_doubt || (command.envelope.redelivered && !command.envelope.has_own_id);
+        let Envelope { redelivered, has_own_id, .. } = command.envelope;
+        let is_repetition = redelivered && !has_own_id;
         if attempt > 1 {
             self.metrics.retries.with_label_values(&[key.account.as_str(), operation.name]).inc();
         }
         let executor = Executor { client, config: &self.config, traceparent: command.envelope.traceparent.as_deref() };
-        match executor.execute(operation, &accepted.fields, in_doubt).await {
+        let asked = Asked {
+            operation,
+            fields: &accepted.fields,
+            id: &key.id,
+            has_own_id,
+            arrived_at: (!is_repetition).then_some(arrived_at),
+            in_doubt: in_doubt || is_repetition,
+            redelivered,
+        };
+        match executor.execute(&asked).await {
             Outcome::Done { subject, reconciled, response } => {
                 let result = ResultSucceeded {
                     command_id: key.id.clone(),

@@ -92,7 +92,12 @@ impl Client {
     /// The time now on the server's clock, as far as its answers have told; never ahead of it by more than
     /// the drift since the last answer.
     pub fn server_now(&self) -> DateTime<Utc> {
-        self.auth.clock().now() + TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
+        self.server_time_of(self.auth.clock().now())
+    }
+
+    /// That time on the server's clock.
+    pub fn server_time_of(&self, local: DateTime<Utc>) -> DateTime<Utc> {
+        local + TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
     }
 
     /// How long FFN has asked this account not to call; a call made now would wait for that.
@@ -134,7 +139,12 @@ impl Client {
     fn judge(&self, request: &Request, raw: Raw) -> Result<Answer, Error> {
         let operation = request.operation;
         if !raw.status.is_success() {
-            return Err(Error::Refused(Box::new(Refusal::read(operation, raw.status, raw.retry_after, &raw.body))));
+            let mut refusal = Refusal::read(operation, raw.status, raw.retry_after, &raw.body);
+            // Who has locked it, and until when (contract 12).
+            let until = refusal.metadata("LockedUntil").and_then(|until| DateTime::parse_from_rfc3339(until).ok());
+            let wait = until.and_then(|until| (until.to_utc() - self.server_now()).to_std().ok());
+            refusal.retry_after = refusal.retry_after.or(wait);
+            return Err(Error::Refused(Box::new(refusal)));
         }
         if raw.cut {
             let reason = format!("it is larger than {BODY_LIMIT} bytes");

@@ -32,10 +32,11 @@ pub async fn shipments_of(client: &Client, order: &str, priority: Priority) -> R
     let path = format!("outbounds/{id}/shipping-notifications");
     let Some(list) = read(client, OPERATION, path, priority).await? else { return Ok(Vec::new()) };
     let unreadable = || Error::Unreadable { operation: OPERATION, reason: "it is no list".to_owned() };
-    super::outbounds::list(list.get().as_bytes()).map(|(rows, _)| rows).ok_or_else(unreadable)
+    super::lookup::list(list.get().as_bytes()).map(|(rows, _)| rows).ok_or_else(unreadable)
 }
 
-async fn read(
+/// What is at this path; `None` if FFN has nothing there.
+pub(super) async fn read(
     client: &Client,
     operation: &'static str,
     path: String,

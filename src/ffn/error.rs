@@ -58,11 +58,13 @@ pub enum Error {
         /// What is wrong with it, without its content.
         reason: String,
     },
-    /// No outbound of this account has the number that was given.
-    #[error("{operation}: no outbound has the given number")]
-    NoSuchOutbound {
+    /// FFN has nothing with the number that was given in the place of its id.
+    #[error("{operation}: FFN has nothing with the given {param}")]
+    NotFound {
         /// The operation.
         operation: &'static str,
+        /// The member that was given.
+        param: &'static str,
     },
     /// FFN answered, and the answer was no.
     #[error(transparent)]
@@ -97,7 +99,7 @@ impl Error {
             },
             Self::NotSent { .. } => Disposition::Again { after: None },
             Self::NoAnswer { .. } | Self::Unreadable { .. } => Disposition::InDoubt,
-            Self::Unsendable { .. } | Self::NoSuchOutbound { .. } => Disposition::Never,
+            Self::Unsendable { .. } | Self::NotFound { .. } => Disposition::Never,
             Self::Refused(refusal) => refusal.disposition(),
         }
     }

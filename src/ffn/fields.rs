@@ -34,6 +34,23 @@ impl Fields {
         self.0.iter().map(|(name, value)| (name.as_str(), &**value))
     }
 
+    /// The same object with this member: in its place if it is there, else at the end.
+    #[must_use]
+    pub fn with(&self, name: &str, value: Box<RawValue>) -> Self {
+        let mut fields = self.clone();
+        match fields.0.iter_mut().find(|(member, _)| member == name) {
+            Some((_, old)) => *old = value,
+            None => fields.push(name, value),
+        }
+        fields
+    }
+
+    /// Only these members.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect())
+    }
+
     /// Adds a member at the end.
     pub(super) fn push(&mut self, name: &str, value: Box<RawValue>) {
         self.0.push((name.to_owned(), value));

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::feeds::Endpoint;
-use super::{Client, Error, Priority, Request, outbounds};
+use super::{Client, Error, Priority, Request, lookup};
 use crate::domain::listing::{Cursor, Row};
 
 /// Rows of one page (contract 18, 14).
@@ -108,7 +108,7 @@ async fn fetch(client: &Client, list: &List, priority: Priority, skip: u64) -> R
     let operation = list.endpoint.operation;
     let request = request(list, priority).with_query("$top", TOP.to_string()).with_query("$skip", skip.to_string());
     let answer = client.call(request).await?;
-    let rows = outbounds::list(&answer.body).map(|(rows, _)| rows);
+    let rows = lookup::list(&answer.body).map(|(rows, _)| rows);
     rows.ok_or_else(|| Error::Unreadable { operation, reason: "it is no list".to_owned() })
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! feeds ─┐                       ┌─► auth ──► oauth ──► /token        tokens: one refresher, stored before use
 //! operations ─┼─► request ─► client ─┤
-//! outbounds, users, … ┘          └─► gate ──► /api/v1/…             one budget, commands first
+//! lookup, users, … ───┘          └─► gate ──► /api/v1/…             one budget, commands first
 //! ```
 //!
 //! A call ends in an answer or an [`Error`], and [`Error::disposition`] says what to do about it. Feeds and
@@ -19,9 +19,9 @@ pub mod feeds;
 pub mod fields;
 mod gate;
 pub mod lists;
+pub mod lookup;
 mod oauth;
 pub mod operations;
-pub mod outbounds;
 pub mod refusal;
 pub mod request;
 pub mod shipping_methods;

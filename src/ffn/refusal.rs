@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::codes::{Class, class};
+use super::codes::{Class, class, is_about_state};
 use super::error::Disposition;
 
 /// How much of an unreadable body is kept (contract 5).
@@ -83,7 +83,7 @@ impl Refusal {
         let again = Disposition::Again { after: self.retry_after };
         if let Some(class) = self.code.as_deref().and_then(class) {
             return match class {
-                Class::Permanent | Class::Stale | Class::Setup => Disposition::Never,
+                Class::Permanent | Class::Stale | Class::Setup | Class::Done => Disposition::Never,
                 Class::Exists => Disposition::InDoubt,
                 Class::Transient => again,
             };
@@ -95,6 +95,23 @@ impl Refusal {
             408 | 409 | 412 | 423 | 500..=599 => Disposition::InDoubt,
             _ => Disposition::Never,
         }
+    }
+
+    /// Whether the state at FFN stands against the call: what is there already, was changed meanwhile, or has gone
+    /// too far.
+    pub fn is_conflict(&self) -> bool {
+        let Some(code) = self.code.as_deref() else { return false };
+        match class(code) {
+            Some(Class::Exists) => self.status != StatusCode::LOCKED,
+            Some(Class::Stale | Class::Done) => true,
+            Some(Class::Permanent) => is_about_state(code),
+            Some(Class::Transient | Class::Setup) | None => false,
+        }
+    }
+
+    /// Whether somebody has to set something up at FFN first: authorization, sharing, role (contract 5, class A).
+    pub fn is_setup(&self) -> bool {
+        self.code.as_deref().and_then(class) == Some(Class::Setup)
     }
 
     /// Takes what is known of either shape: FFN's own, or the framework's `{"errors":{field:[…]}}`.

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::value::RawValue;
 
-use super::{Client, Error, Priority, Request, outbounds};
+use super::{Client, Error, Priority, Request, lookup};
 
 const OPERATION: &str = "stock-changes.find";
 /// Rows of one page, and pages that are read at the most.
@@ -36,7 +36,7 @@ pub async fn find_changes(
             .with_query("$top", TOP.to_string())
             .with_query("$skip", seen.to_string());
         let answer = client.call(request).await?;
-        let (rows, has_next) = outbounds::list(&answer.body).ok_or_else(|| unreadable("it is no list"))?;
+        let (rows, has_next) = lookup::list(&answer.body).ok_or_else(|| unreadable("it is no list"))?;
         let count = rows.len();
         found.extend(rows.into_iter().filter(|row| wanted(row)));
         seen += count;

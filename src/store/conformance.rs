@@ -517,7 +517,8 @@ pub(super) async fn setbacks_count_and_doubt_as_they_should(store: &impl Store) 
     store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
     assert_eq!(execute(store, "c1").await, (2, true));
     store.wait(&key, Setback::NoEffect, at(0)).await.unwrap();
-    let Begin::Execute { attempt, in_doubt, first_failed_at } = store.begin(arrival("c1", "d")).await.unwrap() else {
+    let Begin::Execute { attempt, in_doubt, first_failed_at, .. } = store.begin(arrival("c1", "d")).await.unwrap()
+    else {
         panic!("not to be executed")
     };
     assert_eq!((attempt, in_doubt), (3, false));

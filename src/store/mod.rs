@@ -300,6 +300,8 @@ pub enum Begin {
         in_doubt: bool,
         /// When the first attempt failed, if one has.
         first_failed_at: Option<DateTime<Utc>>,
+        /// When the command came first.
+        arrived_at: DateTime<Utc>,
     },
     /// It was finished before: answer with what is stored.
     Finished(Box<Finished>),

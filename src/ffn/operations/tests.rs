@@ -49,23 +49,89 @@ fn what_is_missing_or_out_of_place_is_named() {
 }
 
 #[test]
-fn every_row_names_its_parameters_in_its_path() {
-    for operation in &OPERATIONS {
-        for name in operation.path_params {
-            assert!(operation.path.contains(&format!("{{{name}}}")), "{}", operation.name);
+fn every_row_is_found_by_its_name_and_role() {
+    for operation in OPERATIONS {
+        let name = operation.name;
+        assert!(!operation.roles.is_empty() && name.split_once('.').is_some(), "{name}");
+        for role in [Role::Merchant, Role::Fulfiller] {
+            let rows = OPERATIONS.iter().filter(|row| row.name == name && row.is_for(role)).count();
+            assert_eq!(rows, usize::from(Operation::of(name, role).is_some()), "{name} {role}");
         }
-        assert_eq!(operation.path.matches('{').count(), operation.path_params.len(), "{}", operation.name);
-        assert!(Operation::named(operation.name).is_some_and(|found| found.name == operation.name));
-        assert!(!operation.entity.is_empty() && operation.is_for(Role::Merchant));
+        assert!(Operation::of(name, operation.roles[0]).is_some(), "{name}");
+        // The lane is looked for before the account's role is known.
+        assert_eq!(Operation::named(name).unwrap().lane, operation.lane, "{name}");
+        assert!(
+            operation.is_read()
+                || name == "outbounds.change-status"
+                || name == "products.share"
+                || operation.lane.is_some(),
+            "{name}"
+        );
     }
     assert!(Operation::named("outbound.explode").is_none());
+    assert!(Operation::of("shipment.create", Role::Merchant).is_none());
+}
+
+/// What the settling of a row reads has to be in the reach of its command.
+#[test]
+fn every_row_can_be_settled_with_what_its_command_holds() {
+    for operation in OPERATIONS {
+        let known: Vec<&str> = operation.path_params().collect();
+        let reads = |path: &'static str| {
+            for param in params(path) {
+                assert!(known.contains(&param), "{}: {param}", operation.name);
+            }
+        };
+        match operation.settle {
+            Settle::State(State { path, .. }) | Settle::ReadBack { path } | Settle::Ledger { answer: Some(path) } => {
+                reads(path);
+            }
+            Settle::Key(Key { place: Place::Within { path, .. } | Place::Children(path), .. }) => reads(path),
+            _ => {}
+        }
+        assert_eq!(matches!(operation.settle, Settle::Ledger { .. }), operation.own_id.is_some(), "{}", operation.name);
+        assert!(!operation.is_read() || matches!(operation.settle, Settle::Repeatable), "{}", operation.name);
+    }
 }
 
 #[test]
 fn a_command_names_its_entity() {
     let fields = serde_json::from_str(r#"{"merchantOutboundNumber":"SO-1","outboundId":7}"#).unwrap();
-    assert_eq!(Operation::named("outbound.create").unwrap().entity_key(&fields).as_deref(), Some("SO-1"));
-    assert_eq!(Operation::named("outbound.get").unwrap().entity_key(&fields).as_deref(), Some("7"));
+    let key = |name: &str, fields: &Fields| Operation::named(name).unwrap().ordering_key(fields);
+    assert_eq!(key("outbound.create", &fields).as_deref(), Some("outbound:SO-1"));
+    let fields = serde_json::from_str(r#"{"outboundId":7}"#).unwrap();
+    assert_eq!(key("attachment.create", &fields).as_deref(), Some("outbound:7"));
+    assert_eq!(key("outbounds.list", &fields), None);
+}
+
+#[test]
+fn a_list_is_searched_by_a_quoted_number() {
+    let parts = split("outbound.find", r#"{"merchantOutboundNumber":"O'1"}"#).unwrap();
+    assert_eq!(parts.query, [("$filter".to_owned(), "merchantOutboundNumber eq 'O''1'".to_owned())]);
+    assert_eq!(split("outbound.find", "{}").unwrap_err(), "merchantOutboundNumber is missing or no text");
+}
+
+#[test]
+fn a_member_with_the_name_of_a_path_parameter_has_another_one_in_the_command() {
+    let parts = split("related-product.create", r#"{"jfsku":"ACME01A1B2C","relatedJfsku":"ACME01A1B2D"}"#).unwrap();
+    assert_eq!(parts.path, [("jfsku", "ACME01A1B2C".to_owned())]);
+    assert_eq!(text(parts.body), r#"{"jfsku":"ACME01A1B2D"}"#);
+}
+
+#[test]
+fn ids_of_the_bridges_own_making_fill_what_was_left_out() {
+    let receive = Operation::named("inbound.receive-bulk").unwrap();
+    let fields = serde_json::from_str(
+        r#"{"inboundId":"I","items":[{"jfsku":"A","fulfillerStockChangeId":"mine"},{"jfsku":"B"}]}"#,
+    );
+    let fields = receive.with_own_ids(&fields.unwrap(), |n| format!("made-{n}")).unwrap();
+    let ids: Vec<String> = receive.own_ids(&fields).unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["mine", "made-1"]);
+    assert!(receive.with_own_ids(&serde_json::from_str(r#"{"items":3}"#).unwrap(), |_| String::new()).is_err());
+    let adjust = Operation::named("stock.adjust").unwrap();
+    let fields =
+        adjust.with_own_ids(&serde_json::from_str(r#"{"quantity":1.50}"#).unwrap(), |n| format!("m{n}")).unwrap();
+    assert_eq!(serde_json::to_string(&fields).unwrap(), r#"{"quantity":1.50,"fulfillerStockChangeId":"m0"}"#);
 }
 
 #[tokio::test]
@@ -87,5 +153,10 @@ async fn a_number_that_is_risky_in_a_path_is_looked_up() {
     assert_eq!((request.path.as_str(), request.method), ("outbounds/ACME02B/status", Method::PUT));
     let unknown = serde_json::from_str(r#"{"outboundId":"2026/2"}"#).unwrap();
     let error = cancel.request(&account.client, &unknown).await.unwrap_err();
-    assert!(matches!(error, Error::NoSuchOutbound { .. }), "{error}");
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    // A parcel's number is looked up among those of its order.
+    let risky = serde_json::from_str(r#"{"outboundId":"SO","shippingNotificationId":"D/1"}"#).unwrap();
+    let error = Operation::named("shipment.get").unwrap().request(&account.client, &risky).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { param: "shippingNotificationId", .. }), "{error}");
+    assert_eq!(account.api.calls("outbounds/SO/shipping-notifications").len(), 1);
 }

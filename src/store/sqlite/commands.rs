@@ -113,6 +113,7 @@ struct Row {
     first_failed_at: Option<i64>,
     result: Option<String>,
     set_aside: bool,
+    arrived_at: i64,
 }
 
 fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
@@ -126,7 +127,7 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
         .execute(params![account, arrival.key.id, arrival.routing_key, arrival.digest, arrival.ordering_key, now])?;
     let mut row = connection
         .prepare_cached(
-            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside
+            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside, arrived_at
              FROM commands WHERE account = ?1 AND id = ?2",
         )?
         .query_row((account, &arrival.key.id), |row| {
@@ -139,6 +140,7 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
                 first_failed_at: row.get(5)?,
                 result: row.get(6)?,
                 set_aside: row.get(7)?,
+                arrived_at: row.get(8)?,
             })
         })?;
     if row.digest != arrival.digest {
@@ -178,5 +180,10 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
     if earlier_waits {
         return Ok(Begin::Behind);
     }
-    Ok(Begin::Execute { attempt, in_doubt, first_failed_at: row.first_failed_at.map(instant).transpose()? })
+    Ok(Begin::Execute {
+        attempt,
+        in_doubt,
+        first_failed_at: row.first_failed_at.map(instant).transpose()?,
+        arrived_at: instant(row.arrived_at)?,
+    })
 }
