@@ -363,6 +363,9 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
                     true => {
                         Fail::new(404, "Products_ProductNotActive", "The product is not active.").with("Jfsku", name)
                     }
+                    false if kind == Kind::Authorizations && world.things.merchants.by_id(name).is_none() => {
+                        Kind::Merchants.not_found(name)
+                    }
                     false => fail,
                 }
             });

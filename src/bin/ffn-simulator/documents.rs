@@ -130,6 +130,9 @@ impl World {
 
     /// A document of an outbound that one can still have.
     pub(crate) fn attachment(&self, n: usize, role: Role, document: &str) -> Outcome<usize> {
+        if role == Role::Fulfiller {
+            self.check_relation(403)?;
+        }
         let o = self.outbound(n)?;
         let fail = |status, code, text: &str| {
             Fail::new(status, code, text).with("MerchantDocumentId", document).with("OutboundId", o.id.as_str())

@@ -50,6 +50,9 @@ const NUMBERS: [&str; 11] = [
 
 /// Writes down what a request of the API changed.
 pub(crate) fn note(world: &mut World, call: &Call, answer: &Answer) {
+    if answer.effects.is_empty() {
+        return;
+    }
     let segments = call.segments();
     let lower: Vec<String> = segments.iter().map(|s| s.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -58,7 +61,7 @@ pub(crate) fn note(world: &mut World, call: &Call, answer: &Answer) {
         ["api", "v1", "fulfiller", ..] => Some(Role::Fulfiller),
         _ => None,
     };
-    if answer.effects.is_empty() || lower.first() != Some(&"api") {
+    if lower.first() != Some(&"api") {
         return;
     }
     let below: Vec<&str> = segments.iter().skip(3).map(String::as_str).collect();
@@ -104,7 +107,7 @@ fn in_path(world: &World, lower: &[&str], path: &[&str]) -> Option<String> {
         ["inbounds", ..] => number(Kind::Inbounds, name).or(last),
         ["products", ..] => number(Kind::Products, name).or(last),
         ["shippingmethods", ..] => number(Kind::Methods, name).or(last),
-        ["credentials", _, id] => number(Kind::Credentials, id).or(last),
+        ["credentials", _, _] => number(Kind::Credentials, path.get(2)?).or(last),
         ["returns", ..] => {
             let theirs = || {
                 let n = world.named(Kind::Returns, name)?;

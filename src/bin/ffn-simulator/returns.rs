@@ -170,7 +170,11 @@ impl World {
                     };
                     if line.jfsku.as_deref() != Some(product.jfsku.as_str()) {
                         let text = "The line of the outbound has another product.";
-                        return fail("Returns_JfskuDoesNotMatchOutboundItem", text);
+                        return fail("Returns_JfskuDoesNotMatchOutboundItem", text).map_err(|fail: Fail| {
+                            fail.with("ExpectedJfsku", line.jfsku.clone().unwrap_or_default())
+                                .with("Jfsku", product.jfsku)
+                                .with("OutboundItemId", wanted)
+                        });
                     }
                     if line.shipped.is_zero() {
                         return fail("Returns_OutboundItemNotShipped", "The line of the outbound was not shipped.");

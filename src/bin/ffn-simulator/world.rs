@@ -704,7 +704,9 @@ impl World {
             new.members.set("shippingMethodId", id.into());
             new.members.set("shippingType", kind.into());
         }
-        self.check_amazon(&new.members, &old.id)?;
+        if ["premiumType", "shippingLabelProviderData"].iter().any(|name| body.get(name).is_some()) {
+            self.check_amazon(&new.members, &old.id)?;
+        }
         if let Some(items) = body.get("items") {
             let same_place = warehouse == old.warehouse;
             let freed: &[Line] = if same_place { &old.lines } else { &[] };
@@ -713,6 +715,9 @@ impl World {
                 let status = if fail.code == "Products_ProductNotActive" { 403 } else { fail.status };
                 Fail { status, ..fail }
             })?;
+        }
+        if body.get("items").is_none() && warehouse != old.warehouse {
+            self.check_stock(&new.lines, &warehouse, oversale, &[])?;
         }
         new.warehouse.clone_from(&warehouse);
         let moves = body.get("items").is_some() || warehouse != old.warehouse;
