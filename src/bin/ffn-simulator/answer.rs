@@ -1,5 +1,7 @@
 //! Answers of the API: JSON, nothing, or an error in the API's shape.
 
+use std::borrow::Cow;
+
 use crate::json::{Json, obj};
 use crate::schema::Flaw;
 use crate::switches::MetadataSpelling;
@@ -9,10 +11,18 @@ use crate::switches::MetadataSpelling;
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) kind: &'static str,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
     pub(crate) headers: Vec<(String, String)>,
-    /// What the request changed, for the journal.
-    pub(crate) effect: Option<String>,
+    /// What the request changed, for the record.
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// Something that a request changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Effect {
+    pub(crate) text: String,
+    /// The number that the caller knows it by, if it does not follow from the request.
+    pub(crate) key: Option<String>,
 }
 
 const JSON_TYPE: &str = "application/json; charset=utf-8";
@@ -23,11 +33,15 @@ impl Answer {
     }
 
     pub(crate) fn json(status: u16, body: String) -> Self {
-        Answer { status, kind: JSON_TYPE, body, ..Answer::default() }
+        Answer { status, kind: JSON_TYPE, body: body.into_bytes(), ..Answer::default() }
+    }
+
+    pub(crate) fn bytes(kind: &'static str, body: Vec<u8>) -> Self {
+        Answer { status: 200, kind, body, ..Answer::default() }
     }
 
     pub(crate) fn html(status: u16, body: String) -> Self {
-        Answer { status, kind: "text/html; charset=utf-8", body, ..Answer::default() }
+        Answer { status, kind: "text/html; charset=utf-8", body: body.into_bytes(), ..Answer::default() }
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -35,9 +49,27 @@ impl Answer {
         self
     }
 
+    /// The body as text.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// Says what the request changed, as a whole.
     pub(crate) fn effect(mut self, text: impl Into<String>) -> Self {
-        self.effect = Some(text.into());
+        self.effects = vec![Effect { text: text.into(), key: None }];
         self
+    }
+
+    /// Says that the request also changed this, which has a number of its own.
+    pub(crate) fn also(mut self, text: impl Into<String>, key: impl Into<String>) -> Self {
+        self.effects.push(Effect { text: text.into(), key: Some(key.into()) });
+        self
+    }
+
+    /// All that the request changed, in one line.
+    pub(crate) fn effect_line(&self) -> Option<String> {
+        let texts: Vec<&str> = self.effects.iter().map(|e| e.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
     }
 }
 
@@ -105,10 +137,10 @@ mod tests {
     fn the_shape_of_an_error() {
         let fail = Fail::new(404, "Outbounds_OutboundNotFound", "text").with("OutboundId", "MERC02AXEV");
         assert_eq!(
-            fail.clone().into_answer(MetadataSpelling::Schema).body,
+            fail.clone().into_answer(MetadataSpelling::Schema).text(),
             r#"{"errorCode":{"code":"Outbounds_OutboundNotFound","description":"text"},"errorMessages":[{"message":"text"}],"errorMetaData":{"OutboundId":"MERC02AXEV"}}"#
         );
-        assert!(fail.into_answer(MetadataSpelling::Examples).body.contains("\"errorMetadata\":"));
-        assert_eq!(Fail::bare(401).into_answer(MetadataSpelling::Schema).body, "");
+        assert!(fail.into_answer(MetadataSpelling::Examples).text().contains("\"errorMetadata\":"));
+        assert_eq!(Fail::bare(401).into_answer(MetadataSpelling::Schema).text(), "");
     }
 }

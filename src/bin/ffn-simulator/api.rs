@@ -11,10 +11,10 @@ use crate::list::{self, Limits, Stocks};
 use crate::oauth::{TokenCall, field};
 use crate::refreshes::Receipt;
 use crate::schema;
-use crate::switches::ReasonsShape;
+use crate::switches::{CreateAnswer, ReasonsShape};
 use crate::things::{KINDS, Kind};
 use crate::world::World;
-use crate::writes;
+use crate::writes::{self, Write};
 
 /// One request of the API or of the OAuth server.
 #[derive(Clone, Debug)]
@@ -49,7 +49,13 @@ impl Call {
         }
     }
 
-    fn json(&self) -> Outcome<Json> {
+    /// The parts of the path.
+    pub(crate) fn segments(&self) -> Vec<String> {
+        let trimmed = self.path.strip_suffix('/').unwrap_or(&self.path);
+        trimmed.split('/').skip(1).map(decode_segment).collect()
+    }
+
+    pub(crate) fn json(&self) -> Outcome<Json> {
         let text = std::str::from_utf8(&self.body).map_err(|_| Fail::model("", "the body is not UTF-8"))?;
         Json::parse(text).map_err(|problem| Fail::model("", format!("the body is no JSON: {problem}")))
     }
@@ -110,6 +116,12 @@ enum Resource {
     StocksOf,
     CompleteStocks,
     StockChangesIn,
+    Attachment,
+    Label,
+    Picture,
+    PictureBytes,
+    Credentials,
+    Credential,
     /// Nothing to read here.
     WriteOnly,
 }
@@ -124,6 +136,12 @@ fn resource(role: Role, path: &[&str]) -> Option<Resource> {
         ["outbounds", _, "status"] => R::Status,
         ["outbounds", _, "shipping-notifications"] => R::Notifications,
         ["outbounds", _, "shipping-notifications", _] => R::Notification,
+        ["outbounds", _, "attachments", _] => R::Attachment,
+        ["outbounds", _, "shipping-labels", _] if !merchant => R::Label,
+        ["products", _, "pictures", _] => R::Picture,
+        ["products", _, "pictures", _, "data"] => R::PictureBytes,
+        ["credentials", "amazonsfp"] if merchant => R::Credentials,
+        ["credentials", "amazonsfp", _] if merchant => R::Credential,
         ["inbounds", "shipping-notifications", "updates"] => R::Feed(Kind::InboundNotifications),
         ["inbounds", _, "shipping-notifications"] => R::InboundNotifications,
         ["inbounds", _, "shipping-notifications", _] => R::InboundNotification,
@@ -187,15 +205,29 @@ pub(crate) fn respond(world: &mut World, call: &Call) -> Answer {
         ("/token", &Method::POST) => world.oauth.token(&world.flags, &call.for_token(now)),
         ("/token", _) => Answer::empty(405),
         _ => {
-            let spelling = world.flags.switches.error_metadata_spelling;
-            api(world, call, now).unwrap_or_else(|fail| fail.into_answer(spelling))
+            let caller = world.oauth.caller(call.authorization.as_deref(), now).map(|caller| caller.role);
+            let quota = caller.and_then(|role| world.quotas.take(role, world.clock.now(), &world.flags.switches));
+            let answer = quota.and_then(|quota| quota.refusal()).unwrap_or_else(|| {
+                let switches = &world.flags.switches;
+                let (spelling, create) = (switches.error_metadata_spelling, switches.create_answer);
+                match api(world, call, now) {
+                    Ok(answer) if answer.status == 201 && create == CreateAnswer::Empty => {
+                        Answer { kind: "", body: Vec::new(), ..answer }
+                    }
+                    Ok(answer) => answer,
+                    Err(fail) => fail.into_answer(spelling),
+                }
+            });
+            match quota {
+                Some(quota) => quota.tell(answer),
+                None => answer,
+            }
         }
     }
 }
 
 fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
-    let trimmed = call.path.strip_suffix('/').unwrap_or(&call.path);
-    let segments: Vec<String> = trimmed.split('/').skip(1).map(decode_segment).collect();
+    let segments = call.segments();
     let lower: Vec<String> = segments.iter().map(|s| s.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     let below = lower.get(3..).unwrap_or_default();
@@ -204,6 +236,12 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
         found.ok_or_else(|| Fail::bare(404))
     };
     let (role, resource) = match lower.as_slice() {
+        ["api", "pictures", _] if call.method == Method::GET => {
+            // For everybody, also without a token.
+            let guid = segments.get(2).map(String::as_str).unwrap_or_default();
+            let p = world.things.pictures.by_id(guid).ok_or_else(|| Fail::bare(404))?;
+            return world.picture_bytes(p, Role::Fulfiller);
+        }
         ["api", "v1", "users", "current"] => (None, Resource::User),
         ["api", "v1", "cancelreasons"] => (None, Resource::CancelReasons),
         ["api", "v1", "merchant", rest @ ..] => (Some(Role::Merchant), found(Role::Merchant, rest)?),
@@ -239,8 +277,10 @@ fn api(world: &mut World, call: &Call, now: i64) -> Outcome {
     if write {
         let path: Vec<&str> = segments.iter().skip(3).map(String::as_str).collect();
         let query = call.query();
-        let version = field(&query, "objectVersion");
-        return writes::run(world, caller.role, (&call.method, below, &path), version, &|| call.json());
+        let body = || call.json();
+        let write =
+            Write { role: caller.role, method: &call.method, lower: below, path: &path, query: &query, body: &body };
+        return writes::run(world, &write);
     }
     let name = segments.get(4).map(String::as_str).unwrap_or_default();
     let second = segments.get(6).map(String::as_str).unwrap_or_default();
@@ -252,7 +292,7 @@ fn shown(world: &World, kind: Kind, n: usize, role: Role) -> String {
     world.show(kind, n, role, None).to_string()
 }
 
-fn flag(query: &[(String, String)], name: &str) -> Outcome<bool> {
+pub(crate) fn flag(query: &[(String, String)], name: &str) -> Outcome<bool> {
     match query.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_ascii_lowercase()) {
         None => Ok(false),
         Some(text) if text == "true" => Ok(true),
@@ -292,7 +332,8 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
             let n = world.find(role, name)?;
             let (oversale, complete) = (flag(&query, "oversale")?, flag(&query, "autoCompleteBillOfMaterials")?);
             world.change(n, &call.json()?, oversale, complete)?;
-            Ok(Answer::empty(204).effect(format!("outbound {} changed", world.outbound(n)?.id)))
+            let effect = format!("outbound {} changed", world.outbound(n)?.id);
+            Ok(writes::changed(world, role, Kind::Outbounds, n, effect))
         }
         R::List(Kind::Products) => {
             // The two queries of this list only: who may see the product, where it has stock.
@@ -322,6 +363,9 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
                     true => {
                         Fail::new(404, "Products_ProductNotActive", "The product is not active.").with("Jfsku", name)
                     }
+                    false if kind == Kind::Authorizations && world.things.merchants.by_id(name).is_none() => {
+                        Kind::Merchants.not_found(name)
+                    }
                     false => fail,
                 }
             });
@@ -332,9 +376,14 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
             if role == Role::Fulfiller {
                 world.check_version(n, field(&query, "objectVersion"))?;
             }
-            world.change_status(role, n, &call.json()?)?;
-            let o = world.outbound(n)?;
-            Ok(Answer::empty(204).effect(format!("outbound {} is {}", o.id, o.status)))
+            let told = call.json()?;
+            let effect = match world.change_status(role, n, &told)? {
+                true => world.outbound(n).map(|o| format!("outbound {} is {}", o.id, o.status))?,
+                false => String::new(),
+            };
+            let mut answer = writes::changed(world, role, Kind::Outbounds, n, effect);
+            answer.effects.retain(|effect| !effect.text.is_empty());
+            Ok(answer)
         }
         R::BulkStatus => bulk_status(world, role, &call.json()?),
         R::Notifications if call.method == Method::GET => {
@@ -377,6 +426,21 @@ fn run(world: &mut World, call: &Call, role: Role, resource: Resource, [name, pl
                 None => return Err(Kind::Returns.not_found(name)),
             };
             feed::of(world, role, Kind::ReturnChanges, &format!("returns/{id}/changes"), Some(&id), &query)
+        }
+        R::Attachment => world.attachment_data(world.find(role, name)?, role, second),
+        R::Label => Ok(Answer::json(200, world.label_json(world.find(role, name)?, second)?.to_string())),
+        R::Picture | R::PictureBytes => {
+            let p = world.picture(world.find_thing(Kind::Products, role, name)?, second)?;
+            if resource == R::Picture { world.picture_data(p, role) } else { world.picture_bytes(p, role) }
+        }
+        R::Credentials => {
+            let all = world.things.credentials.iter().enumerate().filter(|(_, c)| !c.record.deleted);
+            let rows = all.map(|(c, _)| world.show(Kind::Credentials, c, role, None));
+            Ok(Answer::json(200, Json::Arr(rows.collect()).to_string()))
+        }
+        R::Credential => {
+            let c = world.find_thing(Kind::Credentials, role, place)?;
+            Ok(Answer::json(200, shown(world, Kind::Credentials, c, role)))
         }
         R::ReturnItem => {
             let n = world.find_thing(Kind::Returns, role, name)?;
@@ -494,7 +558,7 @@ fn bulk_status(world: &mut World, role: Role, body: &Json) -> Outcome {
     let body = schema::check(body, schema::BULK_STATUS).map_err(Fail::flaws)?;
     let Some(Json::Arr(items)) = body.get("items") else { return Err(Fail::bare(400)) };
     let mut rows = Vec::new();
-    let mut effects = Vec::new();
+    let mut answer = Answer::json(200, String::new());
     for item in items {
         let id = item.text("outboundId").unwrap_or_default();
         let mut change = item.clone();
@@ -502,18 +566,16 @@ fn bulk_status(world: &mut World, role: Role, body: &Json) -> Outcome {
         change.remove("objectVersion");
         let done = world.find(role, id).and_then(|n| {
             world.check_version(n, item.text("objectVersion"))?;
-            world.change_status(role, n, &change)?;
-            Ok(n)
+            world.change_status(role, n, &change)
         });
-        let known =
-            done.as_ref().ok().copied().or_else(|| world.outbounds.by_id(id)).and_then(|n| world.outbounds.get(n));
+        let known = world.outbounds.by_id(id).and_then(|n| world.outbounds.get(n));
         let error = done.as_ref().err().map(|fail| match fail.code {
             // The singular stands in the document's sample.
             "Outbounds_OutboundStatusChangeForbidden" => "Outbound_StatusChangeForbidden",
             code => code,
         });
-        if error.is_none() {
-            effects.push(format!("outbound {id} is {}", known.map_or("", |o| o.status.as_str())));
+        if let (Ok(true), Some(o)) = (&done, known) {
+            answer = answer.also(format!("outbound {id} is {}", o.status), o.number.as_str());
         }
         rows.push(obj([
             ("outboundId", id.into()),
@@ -522,6 +584,6 @@ fn bulk_status(world: &mut World, role: Role, body: &Json) -> Outcome {
             ("objectVersion", known.map(|o| world.clock.text(o.record.updated())).into()),
         ]));
     }
-    let answer = Answer::json(200, Json::Arr(rows).to_string());
-    Ok(if effects.is_empty() { answer } else { answer.effect(effects.join(", ")) })
+    answer.body = Json::Arr(rows).to_string().into_bytes();
+    Ok(answer)
 }

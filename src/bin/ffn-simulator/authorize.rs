@@ -143,7 +143,7 @@ mod tests {
             "<button id=\"refuse\" type=\"submit\" name=\"decision\" value=\"refuse\">",
             "<input type=\"hidden\" name=\"state\" value=\"s 1\">",
         ] {
-            assert!(answer.body.contains(part), "{part}");
+            assert!(answer.text().contains(part), "{part}");
         }
     }
 

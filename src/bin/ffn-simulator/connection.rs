@@ -47,8 +47,8 @@ impl Cut {
     }
 
     /// A body whose answer counts as delivered once all of it was written to the socket.
-    pub(crate) fn watched(&self, answer: Pending, body: String) -> Body {
-        let bytes: Arc<[u8]> = body.into_bytes().into();
+    pub(crate) fn watched(&self, answer: Pending, body: Vec<u8>) -> Body {
+        let bytes: Arc<[u8]> = body.into();
         *self.unsent() = Some((answer, Arc::downgrade(&bytes)));
         Body::from(Bytes::from_owner(bytes))
     }

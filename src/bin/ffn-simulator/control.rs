@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::catalog::Role;
+use crate::chaos::Chaos;
 use crate::clock;
 use crate::decimal::Decimal;
 use crate::drive;
@@ -261,6 +262,17 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
             let id = id.parse().map_err(bad)?;
             Ok(json!({"removed": world.faults.remove(Some(id))}))
         }
+        ("POST", ["chaos"]) => {
+            let chaos = Chaos::read(body).map_err(bad)?;
+            Ok(json!({"chaos": world.chaos.insert(chaos).json()}))
+        }
+        ("GET", ["chaos"]) => Ok(json!({"chaos": world.chaos.as_ref().map(Chaos::json)})),
+        ("DELETE", ["chaos"]) => Ok(json!({"chaos": world.chaos.take().as_ref().map(Chaos::json)})),
+        ("GET", ["effects"]) => {
+            let since = field(query, "since").map_or(Ok(0), str::parse).map_err(bad)?;
+            let rows = world.effects.since(since, field(query, "key"));
+            Ok(json!({"last": world.journal.count(), "effects": rows}))
+        }
         ("GET", ["requests"]) => {
             let since = field(query, "since").map_or(Ok(0), str::parse).map_err(bad)?;
             Ok(json!({"last": world.journal.count(), "requests": world.journal.since(since)}))
@@ -491,7 +503,7 @@ mod tests {
 
     fn post(world: &mut World, path: &str, body: &str) -> (u16, Value) {
         let answer = respond(world, &Method::POST, path, "", body.as_bytes());
-        (answer.status, serde_json::from_str(&answer.body).unwrap())
+        (answer.status, serde_json::from_str(&answer.text()).unwrap())
     }
 
     #[test]

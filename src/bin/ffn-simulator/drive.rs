@@ -118,6 +118,13 @@ pub(crate) fn describe(world: &World, kind: Kind, n: usize) -> Value {
                 let x = world.notifications.get(n);
                 members.insert("outboundId".to_owned(), json!(x.map(|x| x.outbound_id.as_str())));
             }
+            Kind::Attachments | Kind::Labels => {
+                let body = world.thing(kind, n).map(|t| &t.body);
+                for name in ["outboundId", "merchantOutboundNumber", "size"] {
+                    let value = body.as_ref().ok().and_then(|b| b.get(name)).map(Json::to_string).unwrap_or_default();
+                    members.insert(name.to_owned(), serde_json::from_str(&value).unwrap_or_default());
+                }
+            }
             Kind::Products => {
                 members.insert("shared".to_owned(), json!(world.catalog.products.get(n).is_some_and(|p| p.shared)));
             }
@@ -176,6 +183,7 @@ pub(crate) fn touch(world: &mut World, kind: Kind, n: usize) {
 const fn writer(kind: Kind) -> Actor {
     match kind {
         Kind::Inbounds | Kind::InboundNotifications | Kind::Returns | Kind::Products | Kind::Merchants => Actor::Shop,
+        Kind::Attachments | Kind::Pictures | Kind::Credentials => Actor::Shop,
         _ => Actor::House,
     }
 }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::catalog::Role;
 
+/// Which requests are meant.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Match {
+pub(crate) struct Match {
     method: Option<String>,
     /// Part of the path, upper and lower case alike.
     path: Option<String>,
@@ -45,6 +46,8 @@ struct KindBody {
     after: bool,
     delay_ms: Option<u64>,
     delay_after_ms: Option<u64>,
+    hang_ms: Option<u64>,
+    hang_after_ms: Option<u64>,
     truncate: Option<i64>,
     cut: bool,
     cut_before: bool,
@@ -73,14 +76,15 @@ pub(crate) enum Kind {
     },
     CutBefore,
     CutAfter,
-    Hang,
-    HangAfter,
+    /// Without an answer: for so many milliseconds, else until the client gives up.
+    Hang(Option<u64>),
+    HangAfter(Option<u64>),
 }
 
 impl Kind {
     /// Whether it takes the place of the request's effect.
     pub(crate) fn is_instead(&self) -> bool {
-        matches!(self, Kind::Status { after: false, .. } | Kind::CutBefore | Kind::Hang)
+        matches!(self, Kind::Status { after: false, .. } | Kind::CutBefore | Kind::Hang(_))
     }
 
     pub(crate) fn label(&self) -> String {
@@ -93,8 +97,10 @@ impl Kind {
             Kind::Truncate { at, cut: true } => format!("truncate at {at} and cut"),
             Kind::CutBefore => "cut_before".to_owned(),
             Kind::CutAfter => "cut_after".to_owned(),
-            Kind::Hang => "hang".to_owned(),
-            Kind::HangAfter => "hang_after".to_owned(),
+            Kind::Hang(None) => "hang".to_owned(),
+            Kind::HangAfter(None) => "hang_after".to_owned(),
+            Kind::Hang(Some(ms)) => format!("hang {ms} ms"),
+            Kind::HangAfter(Some(ms)) => format!("hang_after {ms} ms"),
         }
     }
 }
@@ -105,8 +111,8 @@ fn read_kind(raw: &str) -> Result<Kind, String> {
         return match name.as_str() {
             "cut_before" => Ok(Kind::CutBefore),
             "cut_after" => Ok(Kind::CutAfter),
-            "hang" => Ok(Kind::Hang),
-            "hang_after" => Ok(Kind::HangAfter),
+            "hang" => Ok(Kind::Hang(None)),
+            "hang_after" => Ok(Kind::HangAfter(None)),
             other => Err(format!("unknown kind {other}")),
         };
     }
@@ -132,6 +138,8 @@ fn read_kind(raw: &str) -> Result<Kind, String> {
     }
     found.extend(body.delay_ms.map(Kind::Delay));
     found.extend(body.delay_after_ms.map(Kind::DelayAfter));
+    found.extend(body.hang_ms.map(|ms| Kind::Hang(Some(ms))));
+    found.extend(body.hang_after_ms.map(|ms| Kind::HangAfter(Some(ms))));
     found.extend(body.truncate.map(|at| Kind::Truncate { at, cut: body.cut }));
     if body.cut && body.truncate.is_none() {
         return Err("cut goes with truncate only".to_owned());
@@ -142,8 +150,8 @@ fn read_kind(raw: &str) -> Result<Kind, String> {
     for (set, kind) in [
         (body.cut_before, Kind::CutBefore),
         (body.cut_after, Kind::CutAfter),
-        (body.hang, Kind::Hang),
-        (body.hang_after, Kind::HangAfter),
+        (body.hang, Kind::Hang(None)),
+        (body.hang_after, Kind::HangAfter(None)),
     ] {
         if set {
             found.push(kind);
@@ -184,7 +192,17 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Match {
-    fn hits(&self, seen: Seen<'_>) -> bool {
+    /// Whether every request that looks like it is meant.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.nth.is_none() && self.skip == 0
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({"method": self.method, "path": self.path, "query": self.query, "body": self.body, "role": self.role,
+            "grant_type": self.grant_type, "nth": self.nth, "skip": self.skip})
+    }
+
+    pub(crate) fn hits(&self, seen: Seen<'_>) -> bool {
         let grant = || url::form_urlencoded::parse(seen.body).find(|(n, _)| n == "grant_type").map(|(_, v)| v);
         let path = seen.path.to_ascii_lowercase();
         self.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(seen.method))
@@ -247,8 +265,7 @@ impl Faults {
         let one = |f: &Fault| {
             json!({
                 "id": f.id, "kind": f.kind.label(), "left": f.left, "matched": f.matched, "fired": f.fired,
-                "match": {"method": f.aim.method, "path": f.aim.path, "query": f.aim.query, "body": f.aim.body,
-                    "role": f.aim.role, "grant_type": f.aim.grant_type, "nth": f.aim.nth, "skip": f.aim.skip},
+                "match": f.aim.json(),
             })
         };
         self.list.iter().map(one).collect()

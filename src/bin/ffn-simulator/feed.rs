@@ -179,7 +179,7 @@ mod tests {
     fn ask(world: &mut World, query: &str) -> Result<Value, u16> {
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         of(world, Role::Merchant, Kind::Outbounds, "outbounds/updates", None, &query)
-            .map(|a| serde_json::from_str(&a.body).unwrap())
+            .map(|a| serde_json::from_str(&a.text()).unwrap())
             .map_err(|f| f.status)
     }
 

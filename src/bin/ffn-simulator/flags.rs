@@ -21,7 +21,8 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/outbounds/{id}/status       {\"status\":\"AnythingEvenUnknown\"}
   POST   /_simulator/outbounds/{id}/delete       a tombstone in the feed, 404 elsewhere
 {kind}: outbounds notifications inbounds inbound-notifications returns return-changes products stock-changes
-        warehouses shippingmethods fulfillers merchants authorizations; {id}: id, number, or warehouse:jfsku:version
+        warehouses shippingmethods fulfillers merchants authorizations attachments pictures credentials
+        shipping-labels; {id}: id, number, or warehouse:jfsku:version
   GET    /_simulator/{kind}                      all of them with history and log (?id= ?number= ?prefix= ?since=;
                                                  stock-changes: ?warehouse= ?jfsku=)
   POST   /_simulator/{kind}/{id}/raw             {\"member\":<literal, or null to remove>}  (?touch=true stamps a change)
@@ -42,6 +43,8 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/locks                       {\"merchantOutboundNumber\":\"A-1\",\"seconds\":5}  creation answers 423
   POST   /_simulator/faults                      {\"match\":{\"method\":\"POST\",\"path\":\"/outbounds\"},\"times\":1,\"kind\":\"cut_after\"}
   GET    /_simulator/faults   DELETE /_simulator/faults   DELETE /_simulator/faults/{number}
+  POST   /_simulator/chaos                       {\"seed\":7,\"rate\":0.2,\"kinds\":[\"cut_after\",\"503\"],\"match\":{..}}  GET, DELETE
+  GET    /_simulator/effects?since=N             what the API's requests after number N changed, with its key (?key=)
   GET    /_simulator/requests?since=N            every API and OAuth request after number N
   GET    /_simulator/settings                    the flags under \"Switches\", named with _ for -
   POST   /_simulator/settings                    {\"access_token_ttl\":5,\"portal_never_visited\":[\"merchant\"]} changes these
@@ -52,6 +55,8 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   GET    /_simulator/secrets                     every secret value so far
 Fault kinds: {\"status\":503,\"body\":..,\"headers\":{..},\"after\":true} {\"delay_ms\":500} {\"delay_after_ms\":500}
              {\"truncate\":40} {\"truncate\":40,\"cut\":true} \"cut_before\" \"cut_after\" \"hang\" \"hang_after\"
+             {\"hang_ms\":500} {\"hang_after_ms\":500}
+Chaos kinds: cut_before cut_after hang hang_after 503 503_after 429 423 slow
 Fault match: method path query body role grant_type skip nth
 See docs/simulator.md for all of it with examples.";
 

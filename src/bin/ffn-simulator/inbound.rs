@@ -6,6 +6,7 @@ use crate::decimal::Decimal;
 use crate::json::{Json, int, obj};
 use crate::ledger::{Cause, Entry, Levels, Remarks, minus};
 use crate::record::Actor;
+use crate::schema;
 use crate::things::{Kind, merge};
 use crate::world::World;
 
@@ -35,6 +36,19 @@ fn needed(target: &str, value: Decimal) -> Outcome<()> {
     if value.is_positive() { Ok(()) } else { Err(Fail::model(target, "more than 0 is needed")) }
 }
 
+/// Refuses products that are not there.
+pub(crate) fn unknown_products(names: &[String]) -> Outcome<()> {
+    match names {
+        [] => Ok(()),
+        [one] => {
+            Err(Fail::new(400, "Products_ProductNotFound", "The product was not found.").with("Jfsku", one.as_str()))
+        }
+        many => {
+            Err(Fail::new(400, "Products_ProductsNotFound", "Products were not found.").with("Jfskus", many.join(", ")))
+        }
+    }
+}
+
 impl World {
     /// The products of a list of items; names the ones that are not there.
     pub(crate) fn products_of(&self, items: &[Json]) -> Outcome<Vec<Product>> {
@@ -49,17 +63,41 @@ impl World {
                 },
             }
         }
-        match unknown.as_slice() {
-            [] => Ok(found),
-            [one] => {
-                Err(Fail::new(400, "Products_ProductNotFound", "The product was not found.")
-                    .with("Jfsku", one.as_str()))
+        unknown_products(&unknown)?;
+        Ok(found)
+    }
+
+    /// Whether what a fulfiller says about a batch and a date fits the product.
+    pub(crate) fn check_lot(product: &Product, warehouse: &str, told: &Json) -> Outcome<()> {
+        let set = |name: &str| told.get(name).is_some_and(|value| *value != Json::Null);
+        let wrong = match (product.batch, set("batch"), product.best_before, set("bestBefore")) {
+            (true, false, _, _) => ("Stocks_BatchNotSet", "A batch is needed."),
+            (false, true, _, _) => ("Stocks_BatchSetForNonBatchProduct", "The product has no batches."),
+            (_, _, true, false) => ("Stocks_BestBeforeNotSet", "A best-before date is needed."),
+            (_, _, false, true) => {
+                ("Stocks_BestBeforeSetForNonBestBeforeProduct", "The product has no best-before date.")
             }
-            many => {
-                Err(Fail::new(400, "Products_ProductsNotFound", "Products were not found.")
-                    .with("Jfskus", many.join(", ")))
-            }
-        }
+            _ => return Ok(()),
+        };
+        Err(Fail::new(400, wrong.0, wrong.1)
+            .with("FulfillerStockChangeId", told.text("fulfillerStockChangeId").unwrap_or_default())
+            .with("Jfsku", product.jfsku.as_str())
+            .with("WarehouseId", warehouse))
+    }
+
+    /// Refuses to take out more than there is.
+    pub(crate) fn check_left(&self, jfsku: &str, warehouse: &str, delta: Levels, told: &Json) -> Outcome<()> {
+        let now = self.ledger.levels(warehouse, jfsku);
+        let short = |by: Decimal, level: Decimal| by < Decimal::ZERO && plus(level, by) < Decimal::ZERO;
+        let wrong = match (short(delta.level, now.level), short(delta.blocked, now.blocked)) {
+            (true, _) => ("Stocks_NotEnoughStock", "There is not enough stock."),
+            (_, true) => ("Stocks_StockLevelBlockedIsNegative", "There is not so much blocked stock."),
+            _ => return Ok(()),
+        };
+        Err(Fail::new(400, wrong.0, wrong.1)
+            .with("FulfillerStockChangeId", told.text("fulfillerStockChangeId").unwrap_or_default())
+            .with("Jfsku", jfsku)
+            .with("WarehouseId", warehouse))
     }
 
     /// Whether a quantity of a product may move.
@@ -86,8 +124,15 @@ impl World {
             return Err(Fail::new(400, "Inbounds_DuplicateInbound", "There is an inbound with this number already.")
                 .with("MerchantInboundNumber", number_of));
         }
+        if let Some(id) = id.as_ref().filter(|id| schema::own_id(id, "", &self.catalog.merchant, "03").is_some()) {
+            let fail = Fail::new(400, "Products_InvalidIdentifier", "The id is malformed.");
+            return Err(fail.with("Id", id.as_str()));
+        }
         let warehouse = body.text("warehouseId").unwrap_or_default().to_owned();
-        self.known_warehouse(&warehouse)?;
+        match by.is_application() {
+            true => self.check_granted(&warehouse, 403)?,
+            false => self.known_warehouse(&warehouse)?,
+        }
         let items = list(body, "items");
         let products = self.products_of(&items)?;
         let mut lines = Vec::new();
@@ -217,11 +262,15 @@ impl World {
             let warehouse = item.text("warehouseId").unwrap_or(&home).to_owned();
             if let Some(product) = self.catalog.product(&jfsku) {
                 Self::check_goods(product, &warehouse, total)?;
+                if by.is_application() {
+                    Self::check_lot(product, &warehouse, item)?;
+                }
             }
             if !self.catalog.has_warehouse(&warehouse) {
                 let fail = Fail::new(400, "Warehouses_WarehouseNotFound", "The warehouse was not found.");
                 return Err(fail.with("WarehouseId", warehouse));
             }
+            self.check_left(&jfsku, &warehouse, Levels { level: good, blocked, ..Levels::ZERO }, item)?;
             let before = number(line, "quantityOpen");
             let awaited = if before.is_positive() { before } else { Decimal::ZERO };
             let arrived = if total > awaited { awaited } else { total };
@@ -341,7 +390,11 @@ impl World {
         let given = body.text("inboundShippingNotificationId").map(str::to_owned);
         let store = &self.things.inbound_notifications;
         let same_inbound = |x: usize| store.get(x).is_some_and(|t| t.parent == Some(n));
-        if given.as_ref().is_some_and(|id| store.known(id).is_some()) {
+        let known = given.as_ref().and_then(|id| store.known(id));
+        if known.is_some_and(|x| !same_inbound(x)) {
+            return Err(Fail::new(400, "Shared_DuplicateKey", "The key exists already."));
+        }
+        if known.is_some() {
             let code = "Inbounds_DuplicateInboundShippingNotificationId";
             return Err(Fail::new(400, code, "The id is in use.")
                 .with("InboundShippingNotificationId", given.unwrap_or_default())
@@ -352,6 +405,13 @@ impl World {
             return Err(Fail::new(400, code, "The number is in use.")
                 .with("MerchantInboundNumber", inbound_number)
                 .with("MerchantShippingNotificationNumber", number_of));
+        }
+        if by.is_application()
+            && let Some(flaw) = given
+                .as_ref()
+                .and_then(|id| schema::own_id(id, "inboundShippingNotificationId", &self.catalog.merchant, "07"))
+        {
+            return Err(Fail::flaws(vec![flaw]));
         }
         let id = given.unwrap_or_else(|| self.new_id(Kind::InboundNotifications, Role::Merchant, "07", 8));
         let (items, packages) = self.notification_parts(body, &id, &inbound_number)?;
@@ -382,6 +442,23 @@ impl World {
         let mut shown = Vec::new();
         for (i, (item, product)) in items.iter().zip(products).enumerate() {
             needed("items.quantity", number(item, "quantity"))?;
+            let has = |name: &str| !matches!(item.get(name), None | Some(Json::Null));
+            let numbered = !list(item, "serialnumbers").is_empty();
+            let wrong = match (product.batch, product.best_before, product.serial) {
+                (false, _, _) if has("batch") => Some("Inbounds_ProductIsNotBatch"),
+                (_, false, _) if has("bestBefore") => Some("Inbounds_ProductIsNotBestBefore"),
+                (_, _, false) if numbered => Some("Inbounds_ProductIsNotSerialNumbers"),
+                _ => None,
+            };
+            if let Some(code) = wrong {
+                return Err(Fail::new(400, code, "The product is not told apart so.")
+                    .with("Jfsku", product.jfsku)
+                    .with("MerchantInboundNumber", inbound_number));
+            }
+            if !product.divisible && !number(item, "quantity").is_whole() {
+                let fail = Fail::new(400, "Stocks_ProductIsNotDivisible", "The product is kept in whole units only.");
+                return Err(fail.with("Jfsku", product.jfsku));
+            }
             if let Some(Json::Num(index)) = item.get("packageId")
                 && index.parse::<usize>().is_ok_and(|index| index >= packages.len())
             {

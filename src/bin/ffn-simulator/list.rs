@@ -244,7 +244,13 @@ const fn fields(kind: Kind, role: Role, in_one: bool) -> Fields {
         Kind::Methods => METHODS,
         Kind::Fulfillers | Kind::Merchants => PARTNERS,
         Kind::Authorizations => AUTHORIZATIONS,
-        Kind::Notifications | Kind::InboundNotifications | Kind::ReturnChanges => NONE,
+        Kind::Notifications
+        | Kind::InboundNotifications
+        | Kind::ReturnChanges
+        | Kind::Attachments
+        | Kind::Pictures
+        | Kind::Credentials
+        | Kind::Labels => NONE,
     };
     let also: &[&str] = match kind {
         Kind::Outbounds | Kind::Inbounds | Kind::Returns if merchant => &["fulfillerId"],
@@ -571,7 +577,7 @@ mod tests {
     fn ask(world: &World, query: &[(&str, &str)]) -> Result<Value, u16> {
         let query: Vec<(String, String)> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         of(world, Role::Merchant, Kind::Outbounds, &query, Limits::default())
-            .map(|a| serde_json::from_str(&a.body).unwrap())
+            .map(|a| serde_json::from_str(&a.text()).unwrap())
             .map_err(|f| f.status)
     }
 

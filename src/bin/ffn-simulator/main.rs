@@ -12,30 +12,37 @@ mod answer;
 mod api;
 mod authorize;
 mod catalog;
+mod chaos;
 mod clock;
 mod connection;
 mod control;
 mod decimal;
+mod documents;
 mod drive;
+mod effects;
 mod faults;
 mod feed;
 #[cfg(test)]
 mod feed_tests;
 mod filter;
 mod flags;
+mod grants;
 #[cfg(test)]
 mod http_tests;
 mod inbound;
 mod journal;
 mod json;
+mod labels;
 mod ledger;
 mod list;
 mod oauth;
 mod outbound;
 mod places;
 mod product;
+mod quota;
 mod record;
 mod refreshes;
+mod related;
 mod reset;
 mod returns;
 mod schema;
@@ -47,6 +54,8 @@ mod transitions;
 mod warehouse;
 mod world;
 mod writes;
+#[cfg(test)]
+mod writes_tests;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -467,6 +467,11 @@ impl OAuth {
         self.codes.get(code).map(|c| &c.grant)
     }
 
+    /// Takes in a secret of another kind, for the list of secrets.
+    pub(crate) fn keep_secret(&mut self, kind: &'static str, value: &str) {
+        self.secrets.push((kind, value.to_owned()));
+    }
+
     pub(crate) fn secrets(&self) -> Value {
         self.secrets.iter().map(|(kind, value)| json!({"kind": kind, "value": value})).collect()
     }

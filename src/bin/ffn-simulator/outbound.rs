@@ -66,6 +66,8 @@ pub(crate) struct Outbound {
     pub(crate) lines: Vec<Line>,
     pub(crate) cancel: Option<(String, Option<String>)>,
     pub(crate) notifications: Vec<usize>,
+    /// Its documents, without their bytes and addresses.
+    pub(crate) attachments: Vec<Json>,
     pub(crate) record: Record,
 }
 
@@ -154,7 +156,7 @@ impl Outbound {
             row.set("attributes", Json::Arr(Vec::new()));
         }
         row.set("items", self.lines.iter().map(Line::json).collect::<Vec<_>>().into());
-        row.set("attachments", Json::Arr(Vec::new()));
+        row.set("attachments", self.attachments.clone().into());
         row.set("modificationInfo", modified(&self.record.changes, window, clock));
         row.set("statusTimestamp", self.stamps(clock));
         row

@@ -1,10 +1,11 @@
 //! Products: what the merchant sells, and which of it the fulfiller may see.
 
 use crate::answer::{Fail, Outcome};
-use crate::catalog::{Role, product_body};
+use crate::catalog::{Product, Role, product_body};
 use crate::json::{Json, int};
 use crate::ledger::{Cause, Entry, Levels, Remarks, minus};
 use crate::record::Actor;
+use crate::related::condition;
 use crate::things::{Kind, merge};
 use crate::world::World;
 
@@ -33,7 +34,11 @@ impl World {
                 product.remove(name);
             }
         }
+        if by == Actor::Merchant {
+            product.remove("condition");
+        }
         merge(&mut product, body);
+        Self::check_bundle_condition("Products_CanNotCreateBillOfMaterialWithCondition", &product, body, &jfsku)?;
         let parts = product.walk("specifications/billOfMaterialsComponents").cloned();
         if let Some(Json::Arr(parts)) = parts {
             self.products_of(&parts)?;
@@ -70,8 +75,58 @@ impl World {
         if sku.and_then(|sku| self.catalog.by_sku(sku)).is_some_and(|p| p.active && p.jfsku != jfsku) {
             return Err(Fail::new(400, "Shared_DuplicateKey", "The key exists already."));
         }
+        if by == Actor::Merchant {
+            let code = "Products_CanNotUpdateBillOfMaterialWithCondition";
+            Self::check_bundle_condition(code, &product.body, members, &jfsku)?;
+            let wanted = members.text("condition");
+            if condition(&product.body).is_some() && wanted.is_some() && wanted != product.body.text("condition") {
+                let fail = Fail::new(400, "Products_ConditionAlreadySet", "The condition can be set once only.");
+                return Err(fail.with("Jfsku", jfsku));
+            }
+            self.known_components(members)?;
+        }
         self.alter(Kind::Products, n, by, |body| merge(body, members));
         Ok(())
+    }
+
+    /// Refuses components of a bundle that are not there.
+    fn known_components(&self, members: &Json) -> Outcome<()> {
+        let Some(Json::Arr(parts)) = members.walk("specifications/billOfMaterialsComponents") else { return Ok(()) };
+        let unknown = |part: &&Json| self.catalog.product_of(part).is_none_or(|p| !p.active);
+        let names: Vec<&str> = parts
+            .iter()
+            .filter(unknown)
+            .map(|part| part.text("jfsku").or(part.text("merchantSku")).unwrap_or_default())
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let fail = Fail::new(400, "Products_ProductsNotFound", "Products were not found.");
+        Err(fail.with("Jfskus", names.join(", ")))
+    }
+
+    /// Refuses to share a bundle whose components are not shared.
+    pub(crate) fn check_components_shared(&self, n: usize) -> Outcome<()> {
+        let Some(product) = self.catalog.products.get(n) else { return Ok(()) };
+        if product.components.iter().all(|(part, _)| self.catalog.product(part).is_some_and(|p| p.shared)) {
+            return Ok(());
+        }
+        let code = "Products_CanNotAuthorizeBillOfMaterialWithoutComponents";
+        Err(Fail::new(400, code, "The components of the bundle have to be shared first.")
+            .with("FulfillerId", self.catalog.fulfiller.as_str())
+            .with("Jfsku", product.jfsku.as_str()))
+    }
+
+    /// Refuses if there is stock of a product.
+    pub(crate) fn check_no_stock(&self, n: usize) -> Outcome<()> {
+        let jfsku = &self.thing(Kind::Products, n)?.id;
+        let left = |l: Levels| !l.level.is_zero() || !l.reserved.is_zero() || !l.blocked.is_zero();
+        match self.ledger.piles_of(jfsku).find(|p| left(p.levels)) {
+            None => Ok(()),
+            Some(pile) => Err(Fail::new(400, "Stocks_QuantityNotZero", "There is stock of the product.")
+                .with("Jfsku", jfsku.as_str())
+                .with("WarehouseId", pile.warehouse.as_str())),
+        }
     }
 
     /// Shows a product to the fulfiller, or no longer.
@@ -84,9 +139,11 @@ impl World {
     pub(crate) fn check_product_delete(&self, n: usize) -> Outcome<()> {
         let jfsku = self.thing(Kind::Products, n)?.id.clone();
         let fail = |code, text: &str| Fail::new(400, code, text).with("Jfsku", jfsku.as_str());
-        if self.catalog.products.iter().any(|p| p.active && p.components.iter().any(|(part, _)| *part == jfsku)) {
+        let holds = |p: &&Product| p.active && p.components.iter().any(|(part, _)| *part == jfsku);
+        let bundles: Vec<&str> = self.catalog.products.iter().filter(holds).map(|p| p.jfsku.as_str()).collect();
+        if !bundles.is_empty() {
             let code = "Products_CouldNotDeleteBillOfMaterialsComponentProduct";
-            return Err(fail(code, "The product is part of a bundle."));
+            return Err(fail(code, "The product is part of a bundle.").with("BillOfMaterials", bundles.join(", ")));
         }
         let open = |l: &crate::outbound::Line| l.jfsku.as_deref() == Some(&jfsku) && l.open().is_positive();
         let orders = self.outbounds.iter().filter(|o| !o.is_over() && o.lines.iter().any(open));
@@ -97,11 +154,7 @@ impl World {
                 fail("Products_OpenOutboundsForProduct", text).with("MerchantOutboundNumbers", numbers.join(", "))
             );
         }
-        let left = |l: Levels| !l.level.is_zero() || !l.reserved.is_zero() || !l.blocked.is_zero();
-        if self.catalog.warehouses.iter().any(|w| left(self.ledger.levels(&w.id, &jfsku))) {
-            return Err(fail("Stocks_QuantityNotZero", "There is stock of the product."));
-        }
-        Ok(())
+        self.check_no_stock(n)
     }
 
     /// Deletes a product; what there is of it leaves the ledger.

@@ -39,7 +39,7 @@ impl Actor {
         self.role() == role
     }
 
-    fn is_application(self) -> bool {
+    pub(crate) fn is_application(self) -> bool {
         matches!(self, Actor::Merchant | Actor::Fulfiller)
     }
 
@@ -260,6 +260,20 @@ impl<T: Entity> Store<T> {
         self.every.insert((change.at, n, record.changes.len()));
         record.changes.push(change);
         self.newest.insert((change.at, n));
+    }
+
+    /// An object has another number than before.
+    pub(crate) fn renumber(&mut self, n: usize, before: &str, now: &str) {
+        if before == now {
+            return;
+        }
+        if let Some(known) = self.numbers.get_mut(before) {
+            known.retain(|k| *k != n);
+        }
+        if !now.is_empty() {
+            let known = self.numbers.entry(now.to_owned()).or_default();
+            known.insert(known.partition_point(|k| *k < n), n);
+        }
     }
 
     /// By id, deleted ones too.

@@ -62,8 +62,8 @@ mod tests {
 
     fn ask(world: &mut World, method: &Method, path: &str, body: &str) -> Value {
         let answer = respond(world, method, &format!("/_simulator/{path}"), "", body.as_bytes());
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        serde_json::from_str(&answer.body).unwrap()
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_str(&answer.text()).unwrap()
     }
 
     /// Everything that the control API shows.

@@ -8,6 +8,7 @@ use crate::inbound::{list, number, plus};
 use crate::json::{Json, int, obj};
 use crate::ledger::{Cause, Entry, Levels, Remarks};
 use crate::record::{Actor, Record};
+use crate::related::condition as condition_of;
 use crate::things::{Kind, Thing, merge};
 use crate::world::World;
 
@@ -131,7 +132,7 @@ impl World {
 
     fn new_item_id(&mut self) -> String {
         let tail = self.token(8);
-        format!("{}06{tail}", self.catalog.merchant)
+        format!("{}05{tail}", self.catalog.merchant)
     }
 
     /// The items of a request, in the words of a return.
@@ -169,7 +170,11 @@ impl World {
                     };
                     if line.jfsku.as_deref() != Some(product.jfsku.as_str()) {
                         let text = "The line of the outbound has another product.";
-                        return fail("Returns_JfskuDoesNotMatchOutboundItem", text);
+                        return fail("Returns_JfskuDoesNotMatchOutboundItem", text).map_err(|fail: Fail| {
+                            fail.with("ExpectedJfsku", line.jfsku.clone().unwrap_or_default())
+                                .with("Jfsku", product.jfsku)
+                                .with("OutboundItemId", wanted)
+                        });
                     }
                     if line.shipped.is_zero() {
                         return fail("Returns_OutboundItemNotShipped", "The line of the outbound was not shipped.");
@@ -199,16 +204,10 @@ impl World {
     /// Creates a return from the members of a request.
     pub(crate) fn create_return(&mut self, body: &Json, by: Actor) -> Outcome<usize> {
         let given = body.text("returnId").map(str::to_owned);
-        let number_of = body.text("merchantReturnNumber").unwrap_or_default();
-        let same = self.things.returns.numbered(number_of).next();
-        let theirs = body.text("fulfillerReturnNumber");
-        let same_theirs = |r: &Thing| !r.record.deleted && r.body.text("fulfillerReturnNumber") == theirs;
-        if given.as_ref().is_some_and(|id| self.things.returns.known(id).is_some())
-            || (!number_of.is_empty() && same.is_some())
-            || (theirs.is_some() && self.things.returns.iter().any(same_theirs))
-        {
+        if given.as_ref().is_some_and(|id| self.things.returns.known(id).is_some()) {
             return Err(Fail::new(400, "Returns_DuplicateReturn", "There is such a return already."));
         }
+        self.check_return_numbers(body, None, "Returns_DuplicateReturn")?;
         let warehouse = body.text("warehouseId").unwrap_or_default().to_owned();
         self.known_warehouse(&warehouse)?;
         let owner = if by.role() == Role::Merchant { Role::Merchant } else { Role::Fulfiller };
@@ -230,6 +229,21 @@ impl World {
         let n = self.put(Kind::Returns, whole, None, by);
         self.plan(Kind::Returns, n);
         Ok(n)
+    }
+
+    /// Refuses numbers that another return has.
+    pub(crate) fn check_return_numbers(&self, told: &Json, own: Option<usize>, code: &'static str) -> Outcome<()> {
+        let other = |n: &usize| Some(*n) != own;
+        let number = told.text("merchantReturnNumber").unwrap_or_default();
+        let theirs = told.text("fulfillerReturnNumber");
+        let same_theirs =
+            |(n, r): (usize, &Thing)| other(&n) && !r.record.deleted && r.body.text("fulfillerReturnNumber") == theirs;
+        if (!number.is_empty() && self.things.returns.numbered(number).any(|n| other(&n)))
+            || (theirs.is_some() && self.things.returns.iter().enumerate().any(same_theirs))
+        {
+            return Err(Fail::new(400, code, "There is such a return already."));
+        }
+        Ok(())
     }
 
     /// The place of an item in a return.
@@ -309,6 +323,16 @@ impl World {
         });
         let warehouse = told.text("warehouseId").unwrap_or(&home).to_owned();
         self.known_warehouse(&warehouse)?;
+        if by.is_application() {
+            if self.flags.switches.booking_needs_condition && condition_of(&row).is_none() {
+                let code = "Products_ConditionOfRelatedProductCanNotBeUnknown";
+                return Err(Fail::new(400, code, "The condition of the item is not known.")
+                    .with("Jfsku", row.text("jfsku").unwrap_or_default()));
+            }
+            if let Some(product) = self.catalog.product(row.text("jfsku").unwrap_or_default()) {
+                Self::check_lot(product, &warehouse, told)?;
+            }
+        }
         let jfsku = row.text("jfsku").unwrap_or_default().to_owned();
         let at = self.clock.stamp();
         let cause = Cause { returned: Some((return_id, item.to_owned())), ..Cause::default() };
@@ -417,6 +441,11 @@ impl World {
         }
         let mut new = row;
         let id = match told.text("returnItemId") {
+            Some(id) if self.return_item(n, id).is_ok() => {
+                return Err(Fail::new(400, "Returns_DuplicateReturnItem", "The id of the item is in use.")
+                    .with("ReturnId", self.thing(Kind::Returns, n)?.id.as_str())
+                    .with("ReturnItemId", id));
+            }
             Some(id) => id.to_owned(),
             None => self.new_item_id(),
         };

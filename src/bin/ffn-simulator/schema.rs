@@ -3,6 +3,9 @@
 //! The walker answers the body with only its known members and without nulls, and collects
 //! everything that is wrong with it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::clock;
 use crate::decimal::Decimal;
 use crate::json::Json;
@@ -18,6 +21,9 @@ pub(crate) enum Kind {
     Letters(usize),
     Whole(i64, i64),
     Number,
+    Bool,
+    /// Bytes as base64.
+    Bytes,
     When,
     Choice(&'static [&'static str]),
     Object(&'static [Field]),
@@ -543,6 +549,85 @@ pub(crate) const UPDATE_METHOD: &[Field] = &[
     may("cutoffTime", SHORT),
 ];
 
+/// Body of a document of an outbound.
+pub(crate) const CREATE_ATTACHMENT: &[Field] = &[
+    must("data", Kind::Bytes),
+    must("merchantDocumentId", Kind::Text(1, 255)),
+    must("documentType", Kind::Choice(&["Invoice", "DeliveryNote", "ShippingLabel", "Custom"])),
+];
+
+/// Body of a picture of a product.
+pub(crate) const CREATE_PICTURE: &[Field] = &[must("data", Kind::Bytes), may("number", Kind::Whole(0, 2_147_483_647))];
+
+/// Body of the merchant's link to a product in another condition.
+pub(crate) const MERCHANT_RELATED: &[Field] = &[must("jfsku", Kind::Text(11, 11))];
+
+/// Body of the fulfiller's product in another condition.
+pub(crate) const FULFILLER_RELATED: &[Field] = &[must("condition", CONDITIONS)];
+
+/// Body of an Amazon credential.
+pub(crate) const CREATE_CREDENTIAL: &[Field] = &[
+    must("sellerId", Kind::Text(1, 255)),
+    must("mwsAuthToken", Kind::Text(1, 255)),
+    must(
+        "platform",
+        Kind::Choice(&[
+            "Amazon_de",
+            "Amazon_com",
+            "Amazon_co_uk",
+            "Amazon_fr",
+            "Amazon_ca",
+            "Amazon_it",
+            "Amazon_es",
+            "Amazon_com_mx",
+            "Amazon_com_au",
+        ]),
+    ),
+];
+
+/// Body of a shipping label.
+pub(crate) const CREATE_LABEL: &[Field] = &[must(
+    "amazonSfpShippingLabelData",
+    Kind::Object(&[
+        must("carrierWillPickUp", Kind::Bool),
+        must("insurance", Kind::Bool),
+        must("useWarehouseAddressForSenderAddress", Kind::Bool),
+        must(
+            "deliveryExperience",
+            Kind::Choice(&[
+                "DeliveryConfirmationWithoutSignature",
+                "DeliveryConfirmationWithAdultSignature",
+                "DeliveryConfirmationWithSignature",
+                "NoTracking",
+            ]),
+        ),
+        may("shippingServiceId", SHORT),
+        must("weight", Kind::Number),
+        must(
+            "dimensions",
+            Kind::Object(&[must("width", Kind::Number), must("length", Kind::Number), must("height", Kind::Number)]),
+        ),
+    ]),
+)];
+
+/// Body that lets a merchant use a warehouse.
+pub(crate) const GRANT_WAREHOUSE: &[Field] =
+    &[must("warehouseId", Kind::Text(14, 255)), must("shippingMethods", Kind::List(1, &Kind::Object(GRANT_METHOD)))];
+
+/// Body that lets a merchant use a shipping method.
+pub(crate) const GRANT_METHOD: &[Field] = &[must("shippingMethodId", Kind::Text(4, 255))];
+
+/// Body of the fulfiller's change of an outbound's warehouse.
+pub(crate) const CHANGE_WAREHOUSE: &[Field] = &[must("warehouseId", Kind::Text(14, 255))];
+
+/// What is wrong with an id that its creator chose; `code` says what it is of.
+pub(crate) fn own_id(id: &str, target: &str, user: &str, code: &str) -> Option<Flaw> {
+    let own = format!("{user}{code}");
+    let fits = (7..=16).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()) && id.starts_with(&own);
+    let message = || format!("7 to 16 letters and digits that start with {own} are needed");
+    (!fits).then(|| Flaw { target: target.to_owned(), message: message() })
+}
+
 /// Checks a body and answers its known members.
 pub(crate) fn check(body: &Json, fields: &'static [Field]) -> Result<Json, Vec<Flaw>> {
     let mut flaws = Vec::new();
@@ -608,7 +693,8 @@ fn walk(value: &Json, kind: &'static Kind, path: &str, flaws: &mut Vec<Flaw>) ->
         (Kind::Number, Json::Num(literal)) => {
             Decimal::parse(literal).is_none().then(|| "the number has too many digits".to_owned())
         }
-        (Kind::Any, Json::Obj(_)) => None,
+        (Kind::Any, Json::Obj(_)) | (Kind::Bool, Json::Bool(_)) => None,
+        (Kind::Bytes, Json::Str(text)) => STANDARD.decode(text).is_err().then(|| "no base64".to_owned()),
         (Kind::When, Json::Str(text)) => match clock::parse(text) {
             // Given back the way the API writes times, not the way they came.
             Some(at) => return clock::format_ms(at.timestamp_millis(), false).into(),

@@ -68,7 +68,7 @@ pub(crate) fn run(world: &mut World, body: &[u8]) -> Answer {
         if n > 0 {
             results.push(',');
         }
-        results.push_str(&format!("{{\"status\":{},\"body\":{}}}", answer.status, answer.body));
+        results.push_str(&format!("{{\"status\":{},\"body\":{}}}", answer.status, answer.text()));
         if answer.status >= 400 && script.stop_on_error {
             failed = Some((n, answer));
             break;
@@ -79,7 +79,7 @@ pub(crate) fn run(world: &mut World, body: &[u8]) -> Answer {
         None => Answer::json(200, format!("{{{results}}}")),
         Some((n, answer)) => {
             let mut text = String::from("{\"error\":");
-            write_text(&format!("step {n}, counted from 0: {}", answer.body), &mut text);
+            write_text(&format!("step {n}, counted from 0: {}", answer.text()), &mut text);
             Answer::json(answer.status, format!("{text},{results}}}"))
         }
     }
@@ -95,7 +95,7 @@ mod tests {
     fn ask(world: &mut World, script: &Value) -> (u16, Value) {
         let body = script.to_string();
         let answer = control::respond(world, &Method::POST, "/_simulator/script", "", body.as_bytes());
-        (answer.status, serde_json::from_str(&answer.body).unwrap())
+        (answer.status, serde_json::from_str(&answer.text()).unwrap())
     }
 
     fn statuses(answer: &Value) -> Vec<i64> {

@@ -17,6 +17,7 @@ use crate::api::{self, Call};
 use crate::clock;
 use crate::connection::{self, Cut, Cuttable, Pending};
 use crate::control;
+use crate::effects;
 use crate::faults::{Kind, Seen};
 use crate::journal::Entry;
 use crate::refreshes::Receipt;
@@ -115,7 +116,7 @@ async fn handle(State(shared): State<Shared>, ConnectInfo(cut): ConnectInfo<Cut>
 }
 
 /// A body that ends with the connection, short of its length.
-fn torn(mut body: String, at: usize, cut: Cut) -> Body {
+fn torn(mut body: Vec<u8>, at: usize, cut: Cut) -> Body {
     body.truncate(at);
     let end = async move {
         tokio::time::sleep(TEAR_PAUSE).await;
@@ -143,7 +144,10 @@ async fn process(shared: Shared, mut call: Call) -> End {
             body: &call.body,
             role: world.oauth.role_of(call.authorization.as_deref(), &call.body),
         };
-        let fault = world.faults.take(seen);
+        let fault = world.faults.take(seen).or_else(|| {
+            let number = world.chaos.as_ref().and_then(|_| api::number_to_create(&call));
+            world.chaos.as_mut().and_then(|chaos| chaos.take(seen, number.as_deref()))
+        });
         let entry = Entry {
             seq: 0,
             time: world.clock.now(),
@@ -171,7 +175,11 @@ async fn process(shared: Shared, mut call: Call) -> End {
     let place = (epoch, call.seq);
     match &fault {
         Some(Kind::CutBefore) => return finish(&shared, place, None, End::Cut),
-        Some(Kind::Hang) => return finish(&shared, place, None, End::Hang),
+        Some(Kind::Hang(None)) => return finish(&shared, place, None, End::Hang),
+        Some(Kind::Hang(Some(ms))) => {
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
+            return finish(&shared, place, None, End::Cut);
+        }
         Some(kind @ Kind::Status { after: false, .. }) => {
             let answer = replacement(kind);
             return finish(&shared, place, None, End::Answer(answer));
@@ -190,16 +198,21 @@ async fn process(shared: Shared, mut call: Call) -> End {
         if let Some(number) = lock {
             world.creating.remove(&number);
         }
+        effects::note(&mut world, &call, &done);
         if let Some(entry) = world.journal.entry(call.seq) {
-            entry.effect.clone_from(&done.effect);
+            entry.effect = done.effect_line();
         }
         done
     };
-    let effect = answer.effect.clone();
+    let effect = answer.effect_line();
     let mut whole = true;
     let end = match fault {
         Some(Kind::CutAfter) => End::Cut,
-        Some(Kind::HangAfter) => End::Hang,
+        Some(Kind::HangAfter(None)) => End::Hang,
+        Some(Kind::HangAfter(Some(ms))) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            End::Cut
+        }
         Some(kind @ Kind::Status { .. }) => {
             whole = false;
             End::Answer(replacement(&kind))
@@ -222,9 +235,10 @@ async fn process(shared: Shared, mut call: Call) -> End {
 }
 
 /// Where a body ends: after `at` bytes, or so many before its end if that is negative. Never inside a character.
-fn cut_at(body: &str, at: i64) -> usize {
+fn cut_at(body: &[u8], at: i64) -> usize {
     let count = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
-    body.floor_char_boundary(if at < 0 { body.len().saturating_sub(count) } else { count })
+    let place = if at < 0 { body.len().saturating_sub(count) } else { count };
+    std::str::from_utf8(body).map_or(place.min(body.len()), |text| text.floor_char_boundary(place))
 }
 
 fn shortened(mut answer: Answer, at: usize) -> Answer {
@@ -235,7 +249,7 @@ fn shortened(mut answer: Answer, at: usize) -> Answer {
 fn replacement(kind: &Kind) -> Answer {
     let Kind::Status { status, body, json, headers, .. } = kind else { return Answer::empty(500) };
     let mut answer = if *json { Answer::json(*status, body.clone()) } else { Answer::empty(*status) };
-    answer.body.clone_from(body);
+    answer.body = body.clone().into_bytes();
     answer.headers.clone_from(headers);
     answer
 }
@@ -266,7 +280,7 @@ fn date_header(world: &World) -> String {
     }
 }
 
-fn write(shared: &Shared, answer: Answer, body: impl FnOnce(String) -> Body) -> Response {
+fn write(shared: &Shared, answer: Answer, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
     let date = date_header(&shared.lock());
     let mut response = Response::new(body(answer.body));
     *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();

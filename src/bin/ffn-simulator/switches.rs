@@ -140,6 +140,64 @@ pub(crate) enum DateHeader {
     Unreadable,
 }
 
+/// Which of several outbounds with the same number a path means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SameNumber {
+    /// The one that is not canceled, else the newest
+    Live,
+    Oldest,
+    Newest,
+}
+
+/// What tells that an outbound is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DuplicateCheck {
+    Both,
+    /// The number; an id that is in use is only a duplicate key
+    Number,
+    /// The id; a number may be used again and again
+    Id,
+}
+
+/// The code for a stale version of an outbound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OutdatedAnswer {
+    /// `Shared_OutdatedObject`
+    Shared,
+    /// `Outbounds_OutdatedOutbound`
+    Outbound,
+}
+
+/// What a change or a deletion is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChangeAnswer {
+    /// 204
+    NoContent,
+    /// 200 without a body
+    Empty,
+    /// 200 with the object
+    Object,
+}
+
+/// What a creation is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CreateAnswer {
+    /// 201 with the object
+    Object,
+    /// 201 without a body
+    Empty,
+}
+
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Switches (also at run time, see /_simulator/settings)")]
 #[serde(deny_unknown_fields)]
@@ -265,6 +323,45 @@ pub(crate) struct Switches {
     /// Lists have neither _links nor nextPageLink
     #[arg(long)]
     pub(crate) leave_out_links: bool,
+    /// Which of several outbounds with the same number a path means
+    #[arg(long, value_enum, default_value = "live")]
+    pub(crate) same_number_get: SameNumber,
+    /// The number of a canceled outbound is not free again
+    #[arg(long)]
+    pub(crate) keep_canceled_numbers: bool,
+    /// What tells that an outbound is there already
+    #[arg(long, value_enum, default_value = "both")]
+    pub(crate) duplicate_check: DuplicateCheck,
+    /// Canceling what is canceled is a success without effect
+    #[arg(long)]
+    pub(crate) accept_cancel_twice: bool,
+    /// A fulfillerShippingNotificationNumber may be repeated on an outbound
+    #[arg(long)]
+    pub(crate) accept_duplicate_shipping_numbers: bool,
+    /// What a change or a deletion is answered with
+    #[arg(long, value_enum, default_value = "no_content")]
+    pub(crate) change_answer: ChangeAnswer,
+    /// What a creation is answered with
+    #[arg(long, value_enum, default_value = "object")]
+    pub(crate) create_answer: CreateAnswer,
+    /// The code for a stale version of an outbound
+    #[arg(long, value_enum, default_value = "shared")]
+    pub(crate) outdated_answer: OutdatedAnswer,
+    /// Documents of outbounds can be had for so many seconds, those uploaded from then on
+    #[arg(long, default_value_t = 63_072_000)]
+    pub(crate) attachment_life_s: u32,
+    /// The id of a deleted document is free again
+    #[arg(long)]
+    pub(crate) reuse_deleted_documents: bool,
+    /// Returned goods are booked only once their condition is known
+    #[arg(long)]
+    pub(crate) booking_needs_condition: bool,
+    /// Requests of the API that an account may make in a window, more are a 429; default: all
+    #[arg(long)]
+    pub(crate) rate_limit: Option<u32>,
+    /// Length of that window in (simulated) seconds
+    #[arg(long, default_value_t = 60)]
+    pub(crate) rate_limit_window_s: u32,
 }
 
 fn chunk(text: &str) -> Result<usize, String> {
@@ -343,7 +440,11 @@ mod tests {
                     --clock-skew-s -90 --date-header absent --date-skew-s -5 --seven-decimals --keep-nulls \
                     --error-metadata-spelling errorMetadata --list-shape array --top-cap 9 --leave-out-page \
                     --leave-out-links --shifting-lists --page-total pages \
-                    --cancel-reasons-shape items --require-dates --largest-window-s 11 --retention-s 12";
+                    --cancel-reasons-shape items --require-dates --largest-window-s 11 --retention-s 12 \
+                    --same-number-get oldest --keep-canceled-numbers --duplicate-check id --accept-cancel-twice \
+                    --accept-duplicate-shipping-numbers --change-answer object --create-answer empty \
+                    --outdated-answer outbound --attachment-life-s 13 --reuse-deleted-documents \
+                    --booking-needs-condition --rate-limit 14 --rate-limit-window-s 15";
         let told = Flags::try_parse_from(line.split_whitespace()).unwrap().switches;
         let members = r#"{"access_token_ttl":5,"refresh_token_ttl":6,"refresh_reuse_answer":"invalid_grant",
             "refresh_reuse_ends_chain":true,"refresh_ends_access":true,"access_token_form":"opaque",
@@ -357,7 +458,11 @@ mod tests {
             "seven_decimals":true,"keep_nulls":true,"error_metadata_spelling":"errorMetadata",
             "list_shape":"array","top_cap":9,"leave_out_page":true,"leave_out_links":true,
             "shifting_lists":true,"page_total":"pages","cancel_reasons_shape":"items","require_dates":true,
-            "largest_window_s":11,"retention_s":12}"#;
+            "largest_window_s":11,"retention_s":12,"same_number_get":"oldest","keep_canceled_numbers":true,
+            "duplicate_check":"id","accept_cancel_twice":true,"accept_duplicate_shipping_numbers":true,
+            "change_answer":"object","create_answer":"empty","outdated_answer":"outbound","attachment_life_s":13,
+            "reuse_deleted_documents":true,"booking_needs_condition":true,"rate_limit":14,
+            "rate_limit_window_s":15}"#;
         assert_eq!(Flags::for_test().switches.with(members.as_bytes()), Ok(told.clone()));
         for name in told.json().as_object().unwrap().keys() {
             assert!(line.contains(&format!("--{}", name.replace('_', "-"))), "{name}");

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::answer::{Fail, Outcome};
 use crate::catalog::Role;
+use crate::documents;
 use crate::json::{Json, obj, overlay};
 use crate::record::{Actor, Change, Entity, Record, Shelf, Store, Window, modified};
 use crate::returns;
@@ -27,6 +28,10 @@ pub(crate) enum Kind {
     Fulfillers,
     Merchants,
     Authorizations,
+    Attachments,
+    Pictures,
+    Credentials,
+    Labels,
 }
 
 /// What is particular about a kind.
@@ -72,7 +77,7 @@ const PACKAGE: &[&str] = &[
     "weight",
 ];
 
-pub(crate) const KINDS: [Kind; 13] = [
+pub(crate) const KINDS: [Kind; 17] = [
     Kind::Outbounds,
     Kind::Notifications,
     Kind::Inbounds,
@@ -86,6 +91,10 @@ pub(crate) const KINDS: [Kind; 13] = [
     Kind::Fulfillers,
     Kind::Merchants,
     Kind::Authorizations,
+    Kind::Attachments,
+    Kind::Pictures,
+    Kind::Credentials,
+    Kind::Labels,
 ];
 
 impl Kind {
@@ -315,14 +324,59 @@ impl Kind {
                 missing: ("Authorizations_AuthorizationNotFound", "MerchantId"),
                 nulls: &[],
             },
+            Kind::Attachments => &Spec {
+                name: "attachments",
+                path: "outbounds/attachments",
+                id: "attachmentId",
+                number: "merchantDocumentId",
+                status: "",
+                missing: ("Outbounds_AttachmentNotFound", "MerchantDocumentId"),
+                nulls: &[],
+            },
+            Kind::Pictures => &Spec {
+                name: "pictures",
+                path: "products/pictures",
+                id: "pictureId",
+                number: "picture",
+                status: "",
+                missing: ("Products_PictureNotFound", "Number"),
+                nulls: &[],
+            },
+            Kind::Credentials => &Spec {
+                name: "credentials",
+                path: "credentials/amazonsfp",
+                id: "credentialId",
+                number: "sellerId",
+                status: "",
+                missing: ("Credentials_CredentialNotFound", "CredentialId"),
+                nulls: &[],
+            },
+            Kind::Labels => &Spec {
+                name: "shipping-labels",
+                path: "outbounds/shipping-labels",
+                id: "shippingLabelId",
+                number: "",
+                status: "",
+                missing: ("Outbounds_OutboundShippingLabelNotFound", "ShippingLableId"),
+                nulls: &[],
+            },
         }
     }
 
-    /// Which side has a list of them.
+    /// Whether a change feed tells of them.
+    pub(crate) fn has_feed(self, role: Role) -> bool {
+        match self {
+            Kind::Attachments | Kind::Pictures | Kind::Credentials | Kind::Labels => false,
+            Kind::Notifications => role == Role::Merchant,
+            _ => self.is_for(role),
+        }
+    }
+
+    /// Which side sees them.
     pub(crate) fn is_for(self, role: Role) -> bool {
         match self {
-            Kind::Fulfillers => role == Role::Merchant,
-            Kind::Merchants | Kind::Authorizations => role == Role::Fulfiller,
+            Kind::Fulfillers | Kind::Credentials => role == Role::Merchant,
+            Kind::Merchants | Kind::Authorizations | Kind::Labels => role == Role::Fulfiller,
             _ => true,
         }
     }
@@ -377,6 +431,10 @@ pub(crate) struct Things {
     pub(crate) fulfillers: Store<Thing>,
     pub(crate) merchants: Store<Thing>,
     pub(crate) authorizations: Store<Thing>,
+    pub(crate) attachments: Store<Thing>,
+    pub(crate) pictures: Store<Thing>,
+    pub(crate) credentials: Store<Thing>,
+    pub(crate) labels: Store<Thing>,
 }
 
 impl Things {
@@ -393,6 +451,10 @@ impl Things {
             Kind::Fulfillers => &self.fulfillers,
             Kind::Merchants => &self.merchants,
             Kind::Authorizations => &self.authorizations,
+            Kind::Attachments => &self.attachments,
+            Kind::Pictures => &self.pictures,
+            Kind::Credentials => &self.credentials,
+            Kind::Labels => &self.labels,
             Kind::Outbounds | Kind::Notifications | Kind::StockChanges => return None,
         })
     }
@@ -409,6 +471,10 @@ impl Things {
             Kind::Fulfillers => &mut self.fulfillers,
             Kind::Merchants => &mut self.merchants,
             Kind::Authorizations => &mut self.authorizations,
+            Kind::Attachments => &mut self.attachments,
+            Kind::Pictures => &mut self.pictures,
+            Kind::Credentials => &mut self.credentials,
+            Kind::Labels => &mut self.labels,
             Kind::Outbounds | Kind::Notifications | Kind::StockChanges => return None,
         })
     }
@@ -480,6 +546,10 @@ impl World {
             Kind::Fulfillers => &self.things.fulfillers,
             Kind::Merchants => &self.things.merchants,
             Kind::Authorizations => &self.things.authorizations,
+            Kind::Attachments => &self.things.attachments,
+            Kind::Pictures => &self.things.pictures,
+            Kind::Credentials => &self.things.credentials,
+            Kind::Labels => &self.things.labels,
         }
     }
 
@@ -498,6 +568,10 @@ impl World {
             Kind::Fulfillers => &mut self.things.fulfillers,
             Kind::Merchants => &mut self.things.merchants,
             Kind::Authorizations => &mut self.things.authorizations,
+            Kind::Attachments => &mut self.things.attachments,
+            Kind::Pictures => &mut self.things.pictures,
+            Kind::Credentials => &mut self.things.credentials,
+            Kind::Labels => &mut self.things.labels,
         }
     }
 
@@ -582,11 +656,14 @@ impl World {
         change(&mut thing.body);
         let what = differences(&old, &thing.body);
         let id = thing.id.clone();
+        let number = thing.body.text(spec.number).unwrap_or_default().to_owned();
+        let before = std::mem::replace(&mut thing.number, number.clone());
         let status = thing.body.text(spec.status).map(str::to_owned);
         if let Some(status) = status.filter(|s| old.text(spec.status) != Some(s)) {
             thing.record.history.push((status, at));
         }
         thing.what.push(if what.is_empty() { "touched".to_owned() } else { what });
+        store.renumber(n, &before, &number);
         store.touch(n, Change { at, state: "Modified", by });
         if kind == Kind::Returns {
             let new = self.things.returns.get(n).map(|r| r.body.clone());
@@ -659,7 +736,13 @@ impl World {
             Role::Fulfiller => "merchantId",
         };
         let mut row = match kind {
-            Kind::Outbounds => self.outbounds.get(n).map_or(Json::Null, |o| o.json(role, partner, window, &self.clock)),
+            Kind::Outbounds => {
+                let Some(o) = self.outbounds.get(n) else { return Json::Null };
+                let mut row = o.json(role, partner, window, &self.clock);
+                let base = || self.address_of(role, &format!("outbounds/{}/attachments", o.id));
+                documents::add_urls(&mut row, "attachments", base, "merchantDocumentId", "");
+                row
+            }
             Kind::Notifications => {
                 self.notifications.get(n).map_or(Json::Null, |x| x.json(role, partner, window, &self.clock))
             }
@@ -673,6 +756,10 @@ impl World {
             _ => {
                 let Some(thing) = self.things.of(kind).and_then(|store| store.get(n)) else { return Json::Null };
                 let mut row = thing.body.clone();
+                if kind == Kind::Products {
+                    let base = || self.address_of(role, &format!("products/{}/pictures", thing.id));
+                    documents::add_urls(&mut row, "pictures", base, "number", "/data");
+                }
                 match (kind, role) {
                     (Kind::Inbounds | Kind::InboundNotifications | Kind::Returns, _)
                     | (Kind::Products, Role::Fulfiller) => insert(&mut row, partner_name, partner),
@@ -690,7 +777,9 @@ impl World {
                     }
                     _ => (),
                 }
-                row.set("modificationInfo", modified(&thing.record.changes, window, &self.clock));
+                if kind.has_feed(role) {
+                    row.set("modificationInfo", modified(&thing.record.changes, window, &self.clock));
+                }
                 row
             }
         };

@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// The roles that have a feed of this kind and see this object.
 fn roles(world: &World, kind: Kind, n: usize) -> impl Iterator<Item = Role> + '_ {
-    let has_feed = move |role: &Role| kind != Kind::Notifications || *role == Role::Merchant;
+    let has_feed = move |role: &Role| kind.has_feed(*role);
     let sees = move |role: &Role| world.is_shown(kind, n, *role);
     [Role::Merchant, Role::Fulfiller].into_iter().filter(has_feed).filter(sees)
 }

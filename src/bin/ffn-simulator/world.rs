@@ -6,18 +6,23 @@ use std::time::Instant;
 
 use crate::answer::{Fail, Outcome};
 use crate::catalog::{CANCEL_REASONS, Catalog, OPENING_STOCK, Role};
+use crate::chaos::Chaos;
 use crate::clock::{self, Clock};
 use crate::decimal::Decimal;
+use crate::effects::Effects;
 use crate::faults::Faults;
 use crate::flags::Flags;
+use crate::inbound::unknown_products;
 use crate::journal::Journal;
 use crate::json::{Json, obj};
 use crate::ledger::{Cause, Entry, Ledger, Levels, Remarks, minus};
 use crate::list::Kept;
 use crate::oauth::OAuth;
 use crate::outbound::{Line, Notification, Outbound, may_change, may_edit, may_ship};
+use crate::quota::Quotas;
 use crate::record::{Actor, Change, Record, Store};
 use crate::schema::{self, Flaw};
+use crate::switches::{DuplicateCheck, OutdatedAnswer, SameNumber};
 use crate::things::{Kind, Things};
 
 #[derive(Debug)]
@@ -33,6 +38,10 @@ pub(crate) struct World {
     pub(crate) oauth: OAuth,
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
+    /// Faults by chance.
+    pub(crate) chaos: Option<Chaos>,
+    pub(crate) effects: Effects,
+    pub(crate) quotas: Quotas,
     pub(crate) outbounds: Store<Outbound>,
     pub(crate) notifications: Store<Notification>,
     pub(crate) things: Things,
@@ -98,6 +107,9 @@ impl World {
             catalog,
             journal: Journal::default(),
             faults,
+            chaos: None,
+            effects: Effects::default(),
+            quotas: Quotas::default(),
             outbounds: Store::default(),
             notifications: Store::default(),
             things: Things::default(),
@@ -163,6 +175,11 @@ impl World {
         (0..count).map(|_| char::from(self.ids.choice(LETTERS).copied().unwrap_or(b'0'))).collect()
     }
 
+    /// So many hexadecimal digits.
+    pub(crate) fn hex(&mut self, count: usize) -> String {
+        (0..count).map(|_| self.ids.digit(16)).collect()
+    }
+
     fn new_outbound_id(&mut self) -> String {
         loop {
             let tail = self.token(8);
@@ -186,11 +203,16 @@ impl World {
 
     // --- looking up ---------------------------------------------------------------------------
 
-    /// By id or by the merchant's number; of several equal numbers the live one, else the newest.
+    /// By id or by the merchant's number; of several equal numbers the one that the switch says.
     pub(crate) fn any_name(&self, name: &str) -> Option<usize> {
         self.outbounds.by_id(name).or_else(|| {
             let live = |n: &usize| self.outbounds.get(*n).is_some_and(|o| !o.is_canceled());
-            self.outbounds.numbered(name).find(live).or_else(|| self.outbounds.numbered(name).last())
+            let mut equal = self.outbounds.numbered(name);
+            match self.flags.switches.same_number_get {
+                SameNumber::Oldest => equal.next(),
+                SameNumber::Newest => equal.last(),
+                SameNumber::Live => equal.find(live).or_else(|| self.outbounds.numbered(name).last()),
+            }
         })
     }
 
@@ -312,6 +334,8 @@ impl World {
                         }
                         (None, sku) => self.catalog.by_sku(sku.unwrap_or_default()),
                     };
+                    // What is not shared is not there for the fulfiller.
+                    let found = found.filter(|p| p.shared || !p.active);
                     if found.is_none() {
                         unknown.push(jfsku.or(sku).unwrap_or_default().to_owned());
                     }
@@ -400,17 +424,7 @@ impl World {
         if !flaws.is_empty() {
             return Err(Fail::flaws(flaws));
         }
-        match unknown.as_slice() {
-            [] => (),
-            [one] => {
-                return Err(Fail::new(400, "Products_ProductNotFound", "The product was not found.")
-                    .with("Jfsku", one.as_str()));
-            }
-            many => {
-                return Err(Fail::new(400, "Products_ProductsNotFound", "Products were not found.")
-                    .with("Jfskus", many.join(", ")));
-            }
-        }
+        unknown_products(&unknown)?;
         let mut seen = HashSet::new();
         let twice: Vec<&str> = lines.iter().filter(|l| !seen.insert(l.id.as_str())).map(|l| l.id.as_str()).collect();
         if !twice.is_empty() {
@@ -433,10 +447,16 @@ impl World {
             .with("OutboundId", id)
             .with("OutboundItemIds", childless.join(", ")));
         }
+        self.check_stock(&lines, warehouse, oversale, freed)?;
+        Ok(lines)
+    }
+
+    /// Refuses lines for whose open goods there is not enough stock.
+    fn check_stock(&self, lines: &[Line], warehouse: &str, oversale: bool, freed: &[Line]) -> Outcome<()> {
         let mut needed: BTreeMap<&str, Decimal> = BTreeMap::new();
         for line in lines.iter().filter(|l| l.is_stock()) {
             let sum = needed.entry(line.jfsku.as_deref().unwrap_or_default()).or_insert(Decimal::ZERO);
-            *sum = sum.add(line.quantity).ok_or_else(too_large)?;
+            *sum = sum.add(line.open()).ok_or_else(too_large)?;
         }
         for (jfsku, sum) in needed {
             let mut level = self.ledger.levels(warehouse, jfsku).level;
@@ -451,11 +471,12 @@ impl World {
                     .with("WarehouseId", warehouse));
             }
         }
-        Ok(lines)
+        Ok(())
     }
 
     /// Checks the way of shipping; answers the method that the order gets.
-    fn method_for(&self, body: &Json) -> Outcome<Option<(String, String)>> {
+    fn method_for(&self, body: &Json, warehouse: &str) -> Outcome<Option<(String, String)>> {
+        let usable = |id: &str| self.catalog.grants.get(warehouse).is_none_or(|methods| methods.contains(id));
         match (body.text("shippingMethodId"), body.text("shippingType")) {
             (Some(_), Some(_)) => Err(Fail::new(
                 400,
@@ -463,19 +484,25 @@ impl World {
                 "Only one of shippingMethodId and shippingType may be set.",
             )),
             (Some(id), None) => match self.catalog.method(id) {
-                Some(method) => Ok(Some((method.id.clone(), method.kind.clone()))),
+                Some(method) => {
+                    self.check_method_in(id, warehouse)?;
+                    Ok(Some((method.id.clone(), method.kind.clone())))
+                }
                 None => {
                     Err(Fail::new(400, "ShippingMethods_ShippingMethodNotFound", "The shipping method was not found.")
                         .with("ShippingMethodId", id))
                 }
             },
-            (None, Some(kind)) => match self.catalog.methods.iter().find(|m| m.active && m.kind == kind) {
-                Some(method) => Ok(Some((method.id.clone(), kind.to_owned()))),
-                None => {
-                    let code = "ShippingMethods_ShippingMethodNotFoundByShippingType";
-                    Err(Fail::new(400, code, "There is no shipping method of this type.").with("ShippingType", kind))
+            (None, Some(kind)) => {
+                match self.catalog.methods.iter().find(|m| m.active && m.kind == kind && usable(&m.id)) {
+                    Some(method) => Ok(Some((method.id.clone(), kind.to_owned()))),
+                    None => {
+                        let code = "ShippingMethods_ShippingMethodNotFoundByShippingType";
+                        Err(Fail::new(400, code, "There is no shipping method of this type.")
+                            .with("ShippingType", kind))
+                    }
                 }
-            },
+            }
             (None, None) => Ok(None),
         }
     }
@@ -485,23 +512,6 @@ impl World {
             return Ok(());
         }
         Err(Fail::new(400, "Warehouses_WarehouseNotFound", "The warehouse was not found.").with("WarehouseId", id))
-    }
-
-    fn no_amazon(body: &Json, id: &str) -> Outcome<()> {
-        let seller = body.walk("shippingLabelProviderData/amazonSfpShippingLabelProviderData");
-        match seller {
-            Some(data) => {
-                Err(Fail::new(400, "Outbounds_AmazonCredentials", "There are no credentials for this seller.")
-                    .with("OutboundId", id)
-                    .with("SellerId", data.text("sellerId").unwrap_or_default()))
-            }
-            None if body.text("premiumType") == Some("AmazonSellerFulfilledPrime") => {
-                Err(Fail::new(400, "Outbounds_PremiumTypeMismatch", "The premium type needs label provider data.")
-                    .with("GivenPremiumType", "AmazonSellerFulfilledPrime")
-                    .with("OutboundId", id))
-            }
-            None => Ok(()),
-        }
     }
 
     /// Creates an outbound for the merchant. `own_lock`: this request holds the lock of its number.
@@ -515,13 +525,7 @@ impl World {
         }
         let given_id = body.text("outboundId").map(str::to_owned);
         if let Some(id) = &given_id {
-            let own = format!("{}02", self.catalog.merchant);
-            let fits =
-                (7..=16).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()) && id.starts_with(&own);
-            if !fits {
-                let message = format!("7 to 16 letters and digits that start with {own} are needed");
-                flaws.push(Flaw { target: "outboundId".to_owned(), message });
-            }
+            flaws.extend(schema::own_id(id, "outboundId", &self.catalog.merchant, "02"));
         }
         if !flaws.is_empty() {
             return Err(Fail::flaws(flaws));
@@ -536,21 +540,29 @@ impl World {
             Fail::new(400, "Outbounds_NotCanceledOutboundExists", "There is an outbound already that is not canceled.")
                 .with("OutboundId", id)
         };
+        let taken = || Fail::new(400, "Shared_DuplicateKey", "The key exists already.");
         let live = |n: usize| self.outbounds.get(n).filter(|o| !o.is_canceled());
-        if let Some(o) = self.outbounds.numbered(&number).find_map(live) {
-            return Err(exists(&o.id));
+        let switches = &self.flags.switches;
+        if switches.duplicate_check != DuplicateCheck::Id {
+            if let Some(o) = self.outbounds.numbered(&number).find_map(live) {
+                return Err(exists(&o.id));
+            }
+            if switches.keep_canceled_numbers && self.outbounds.numbered(&number).next().is_some() {
+                return Err(taken());
+            }
         }
         if let Some(n) = given_id.as_ref().and_then(|id| self.outbounds.known(id)) {
-            return Err(match live(n) {
+            // Two objects never have the same id, whatever is looked at before.
+            return Err(match live(n).filter(|_| switches.duplicate_check != DuplicateCheck::Number) {
                 Some(o) => exists(&o.id),
-                None => Fail::new(400, "Shared_DuplicateKey", "The key exists already."),
+                None => taken(),
             });
         }
         let warehouse = body.text("warehouseId").unwrap_or_default().to_owned();
-        self.known_warehouse(&warehouse)?;
-        let method = self.method_for(&body)?;
+        self.check_granted(&warehouse, 403)?;
+        let method = self.method_for(&body, &warehouse)?;
         let shown_id = given_id.clone().unwrap_or_default();
-        Self::no_amazon(&body, &shown_id)?;
+        self.check_amazon(&body, &shown_id)?;
         let lines =
             self.lines(body.get("items").unwrap_or(&Json::Null), &shown_id, &warehouse, oversale, complete, &[])?;
 
@@ -588,6 +600,7 @@ impl World {
             lines: lines.clone(),
             cancel: None,
             notifications: Vec::new(),
+            attachments: Vec::new(),
             record: Record::new(at, by, Some(status)),
         };
         let n = self.outbounds.add(Some(&id), Some(&number), outbound);
@@ -654,8 +667,7 @@ impl World {
         }
         let warehouse = body.text("warehouseId").unwrap_or(&old.warehouse).to_owned();
         self.known_warehouse(&warehouse)?;
-        let method = self.method_for(&body)?;
-        Self::no_amazon(&body, &old.id)?;
+        let method = self.method_for(&body, &warehouse)?;
         let mut new = old.clone();
         let mut flaws = Vec::new();
         if let Json::Obj(members) = &body {
@@ -692,6 +704,9 @@ impl World {
             new.members.set("shippingMethodId", id.into());
             new.members.set("shippingType", kind.into());
         }
+        if ["premiumType", "shippingLabelProviderData"].iter().any(|name| body.get(name).is_some()) {
+            self.check_amazon(&new.members, &old.id)?;
+        }
         if let Some(items) = body.get("items") {
             let same_place = warehouse == old.warehouse;
             let freed: &[Line] = if same_place { &old.lines } else { &[] };
@@ -700,6 +715,9 @@ impl World {
                 let status = if fail.code == "Products_ProductNotActive" { 403 } else { fail.status };
                 Fail { status, ..fail }
             })?;
+        }
+        if body.get("items").is_none() && warehouse != old.warehouse {
+            self.check_stock(&new.lines, &warehouse, oversale, &[])?;
         }
         new.warehouse.clone_from(&warehouse);
         let moves = body.get("items").is_some() || warehouse != old.warehouse;
@@ -713,8 +731,8 @@ impl World {
         Ok(())
     }
 
-    /// A side changes the status of an outbound.
-    pub(crate) fn change_status(&mut self, role: Role, n: usize, body: &Json) -> Outcome<()> {
+    /// A side changes the status of an outbound; answers whether that changed anything.
+    pub(crate) fn change_status(&mut self, role: Role, n: usize, body: &Json) -> Outcome<bool> {
         let fields = match role {
             Role::Merchant => schema::MERCHANT_STATUS,
             Role::Fulfiller => schema::FULFILLER_STATUS,
@@ -731,6 +749,9 @@ impl World {
                 return Err(Fail::model("cancelReasonCode", "a cancel reason goes with Canceled only"));
             }
         }
+        if self.flags.switches.accept_cancel_twice && to == "Canceled" && from == to {
+            return Ok(false);
+        }
         if !may_change(role, &from, to) {
             let status = if role == Role::Merchant { 403 } else { 400 };
             return Err(Fail::new(
@@ -745,11 +766,30 @@ impl World {
             let reason = body.text("cancelReason").map(str::to_owned);
             self.cancel(n, to, code.unwrap_or("None"), reason, Actor::of(role));
         } else {
+            self.check_basis(role, n)?;
             self.set_status(n, to, Actor::of(role));
             if to == "Pending" {
                 self.plan(Kind::Outbounds, n);
             }
         }
+        Ok(true)
+    }
+
+    /// The fulfiller ships an outbound from another warehouse: what is reserved moves there.
+    pub(crate) fn move_outbound(&mut self, n: usize, warehouse: &str, oversale: bool, by: Actor) -> Outcome<()> {
+        let o = self.outbound(n)?;
+        self.check_granted(warehouse, 404)?;
+        if o.is_over() {
+            let text = "The outbound is through.";
+            return Err(Fail::new(403, "Outbounds_OutboundUpdateForbidden", text).with("OutboundId", o.id.as_str()));
+        }
+        let (from, lines) = (o.warehouse.clone(), o.lines.clone());
+        let freed: &[Line] = if from == warehouse { &lines } else { &[] };
+        self.check_stock(&lines, warehouse, oversale, freed)?;
+        self.outbound_mut(n)?.warehouse = warehouse.to_owned();
+        let at = self.touch(n, by, "Modified");
+        self.reserve(n, &from, &lines, true, (at, by));
+        self.reserve(n, warehouse, &lines, false, (at, by));
         Ok(())
     }
 
@@ -772,6 +812,10 @@ impl World {
         if at.timestamp_nanos_opt() == Some(o.record.updated().saturating_mul(1_000_000)) {
             return Ok(());
         }
+        if self.flags.switches.outdated_answer == OutdatedAnswer::Outbound {
+            let fail = Fail::new(400, "Outbounds_OutdatedOutbound", "The outbound was changed in the meantime.");
+            return Err(fail.with("OutboundId", o.id.as_str()));
+        }
         Err(Fail::new(400, "Shared_OutdatedObject", "The object was changed in the meantime.")
             .with("Pk", o.id.as_str())
             .with("CurrentObjectVersion", self.clock.text(o.record.updated()))
@@ -793,8 +837,16 @@ impl World {
         }
         let number = body.text("fulfillerShippingNotificationNumber").unwrap_or_default();
         let id = body.text("outboundShippingNotificationId");
-        let taken = |x: &&Notification| (x.outbound == n && x.number == number) || id.is_some_and(|id| x.id == id);
-        if self.notifications.iter().find(taken).is_some() {
+        if let Some(flaw) =
+            id.and_then(|id| schema::own_id(id, "outboundShippingNotificationId", &self.catalog.fulfiller, "06"))
+        {
+            return Err(Fail::flaws(vec![flaw]));
+        }
+        let own = |x: usize| self.notifications.get(x).is_some_and(|x| x.outbound == n);
+        let unique = !self.flags.switches.accept_duplicate_shipping_numbers;
+        if id.is_some_and(|id| self.notifications.known(id).is_some())
+            || (unique && self.notifications.numbered(number).any(own))
+        {
             return Err(Fail::new(400, "Shared_DuplicateKey", "The key exists already."));
         }
         let list = |name: &str| match body.get(name) {
@@ -820,6 +872,8 @@ impl World {
             if !left.is_positive() {
                 return Err(Fail::model("items", "more than 0 is needed"));
             }
+            Self::check_goods(product, &o.warehouse, left)?;
+            Self::check_lot(product, &o.warehouse, &item)?;
             let mut open = Decimal::ZERO;
             for (l, line) in o.lines.iter().enumerate() {
                 if !line.is_stock() || line.jfsku.as_deref() != Some(product.jfsku.as_str()) {
@@ -987,7 +1041,7 @@ mod tests {
 
     fn status(world: &mut World, role: Role, n: usize, to: &str) -> Result<(), (u16, &'static str)> {
         let body = obj([("status", to.into())]);
-        world.change_status(role, n, &body).map_err(|fail| (fail.status, fail.code))
+        world.change_status(role, n, &body).map(|_| ()).map_err(|fail| (fail.status, fail.code))
     }
 
     #[test]

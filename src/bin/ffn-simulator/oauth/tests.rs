@@ -12,7 +12,7 @@ fn call<'a>(header: Option<&'a str>, body: &'a str, receipt: &'a Receipt, now: i
 fn refresh_with(oauth: &mut OAuth, flags: &Flags, token: &str, receipt: &Receipt, now: i64) -> (u16, Value) {
     let (header, body) = (basic("demo-client:demo-secret"), format!("grant_type=refresh_token&refresh_token={token}"));
     let answer = oauth.token(flags, &call(Some(&header), &body, receipt, now));
-    (answer.status, serde_json::from_str(&answer.body).unwrap())
+    (answer.status, serde_json::from_str(&answer.text()).unwrap())
 }
 
 /// A refresh whose answer is delivered.
@@ -174,7 +174,7 @@ fn wrong_clients_are_refused() {
         let receipt = Receipt::default();
         let answer = oauth.token(&flags, &call(header.as_deref(), "grant_type=refresh_token", &receipt, 0));
         assert_eq!(answer.status, 401);
-        assert!(answer.body.contains("invalid_client"));
+        assert!(answer.text().contains("invalid_client"));
     }
     assert_eq!(refresh(&mut oauth, &flags, "demo-refresh-token").0, 200);
 }
