@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::schema::{catalog, document, resolve, write_all};
+use crate::schema::{COMMANDS, CommandSpec, catalog, document, resolve, write_all};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// An event's or result's type (`ffn.outbound.shipped.v1`) or a command (`outbound.create`); without it, all are listed
+    /// An event's or result's type (`ffn.outbound.shipped.v1`) or a command (`outbound.create`, or `return.create.merchant`
+    /// where the roles send different bodies); without it, all are listed
     #[arg(value_name = "TYPE")]
     name: Option<String>,
     /// Writes every schema to its file below this folder
@@ -31,7 +32,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let Some(document) = document(name).or_else(|| resolve(name)) else {
-        super::complain(&format!("ffn-bridge: there is no schema {name:?}; `ffn-bridge schema` lists all"));
+        let variants: Vec<String> =
+            COMMANDS.iter().filter(|spec| spec.name == name).map(CommandSpec::document).collect();
+        let hint = if variants.is_empty() {
+            "`ffn-bridge schema` lists all".to_owned()
+        } else {
+            format!("each role has its own: {}", variants.join(", "))
+        };
+        super::complain(&format!("ffn-bridge: there is no schema {name:?}; {hint}"));
         return Ok(ExitCode::from(2));
     };
     write!(output, "{}", document.text())?;

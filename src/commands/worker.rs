@@ -216,12 +216,12 @@ impl Worker {
                 "a {} account has no command {:?}; there is {}",
                 account.client.role(),
                 shorten(&envelope.command),
-                self.validator.commands().collect::<Vec<_>>().join(", ")
+                self.validator.commands(account.client.role()).collect::<Vec<_>>().join(", ")
             );
             return Err(refuse(ErrorCode::UnknownCommand, message, Vec::new()));
         };
         let body = command.body.get().as_bytes();
-        if let Some(Err(fields)) = self.validator.validate(operation.name, body) {
+        if let Some(Err(fields)) = self.validator.validate(operation.name, account.client.role(), body) {
             let faults: Vec<String> = fields.iter().take(3).map(ToString::to_string).collect();
             let more = if fields.len() > 3 { format!(" and {} more", fields.len() - 3) } else { String::new() };
             let message = format!("the command is not valid: {}{more}", faults.join("; "));

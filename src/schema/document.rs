@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
+use super::command::{COMMANDS, CommandSpec};
 use super::envelope::Envelope;
 use super::event::{
     FeedRecoveredData, FeedStalledData, LoginRequiredData, ShipmentData, StockChangeData, StockGapData,
@@ -14,6 +14,7 @@ use super::event::{
 use super::result::{FAILED_TYPE, ResultFailed, ResultSucceeded, SUCCEEDED_TYPE};
 use super::snapshot;
 use super::{examples, tidy};
+use crate::domain::account::Role;
 use crate::domain::resource::{self, Resource};
 
 /// Name of the schema for events about statuses of that kind of entity that the bridge has no name for; `None`
@@ -38,8 +39,11 @@ pub enum Kind {
 pub struct Document {
     /// What it describes.
     pub kind: Kind,
-    /// An event's or a result's type (`ffn.outbound.shipped.v1`), or a command (`outbound.create`).
+    /// An event's or a result's type (`ffn.outbound.shipped.v1`), or a command (`outbound.create`), with the role where
+    /// the roles send different bodies (`return.create.merchant`).
     pub name: String,
+    /// Of a command whose body depends on who sends it: whose body it is.
+    pub role: Option<Role>,
     /// The schema. Its keys stand in the order of the code, always the same.
     pub schema: Value,
 }
@@ -76,10 +80,7 @@ struct Shape {
 pub fn catalog() -> Vec<Document> {
     let mut documents: Vec<Document> = Resource::all().flat_map(events_of).collect();
     documents.extend(bridge_events());
-    documents.push(command::<OutboundCreate>("outbound.create"));
-    documents.push(command::<OutboundUpdate>("outbound.update"));
-    documents.push(command::<OutboundCancel>("outbound.cancel"));
-    documents.push(command::<OutboundGet>("outbound.get"));
+    documents.extend(COMMANDS.iter().map(command));
     documents.push(message::<ResultSucceeded>(
         Kind::Result,
         SUCCEEDED_TYPE,
@@ -347,12 +348,11 @@ fn envelope_around(
 }
 
 /// The body of a command: the object alone.
-fn command<T: JsonSchema>(name: &str) -> Document {
+pub(super) fn command(spec: &CommandSpec) -> Document {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let mut body = object_of::<T>(&mut generator);
-    let description = body.shift_remove("description");
-    let description = description.as_ref().and_then(Value::as_str).unwrap_or_default();
-    finish(Kind::Command, name, description, body, generator)
+    let body = spec.body(&mut generator);
+    let document = finish(Kind::Command, &spec.document(), &spec.description(), body, generator);
+    Document { role: spec.variant(), ..document }
 }
 
 /// Lays the parts out in the order a person reads them.
@@ -375,10 +375,11 @@ fn finish(
     }
     let mut schema = Value::Object(document);
     tidy::tidy(&mut schema);
+    let examples = examples::of(kind, name, &schema);
     if let Some(object) = schema.as_object_mut() {
-        object.insert("examples".to_owned(), json!([examples::of(kind, name)]));
+        object.insert("examples".to_owned(), examples.into());
     }
-    Document { kind, name: name.to_owned(), schema }
+    Document { kind, name: name.to_owned(), role: None, schema }
 }
 
 fn apply(shape: &Shape, data: &mut Map<String, Value>) {
@@ -397,7 +398,8 @@ fn apply(shape: &Shape, data: &mut Map<String, Value>) {
     }
 }
 
-fn object_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
+/// The schema of a type as an object, without its own title.
+pub(super) fn object_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
     Schema::as_object(&T::json_schema(generator)).cloned().unwrap_or_default()
 }
 

@@ -1,4 +1,6 @@
-//! One example per document. Made up, in the real shape (contract appendix F).
+//! Examples of documents, one or two each. Made up, in the real shape (contract appendix F).
+
+mod sample;
 
 use serde_json::{Map, Value, json};
 
@@ -6,32 +8,12 @@ use super::document::Kind;
 use super::result::SUCCEEDED_TYPE;
 use crate::domain::resource::Resource;
 
-/// The example of a document.
-pub(super) fn of(kind: Kind, name: &str) -> Value {
+/// The examples of a document with that schema.
+pub(super) fn of(kind: Kind, name: &str, schema: &Value) -> Vec<Value> {
     match kind {
-        Kind::Command => command(name),
-        Kind::Event => envelope(name, &event_data(name)),
-        Kind::Result => envelope(name, &result_data(name)),
-    }
-}
-
-fn command(name: &str) -> Value {
-    match name {
-        "outbound.create" => json!({
-            "merchantOutboundNumber": "SO-1001",
-            "warehouseId": "WARE04MAIN-00001-0001",
-            "currency": "EUR",
-            "shippingType": "Standard",
-            "shippingAddress": {
-                "firstname": "Ida", "lastname": "Beispiel", "street": "Hauptweg 3", "zip": "12345",
-                "city": "Musterstadt", "country": "DE"
-            },
-            "items": [{ "outboundItemId": "1", "merchantSku": "MUG-BLUE", "quantity": 2, "price": 9.9, "vat": 19 }],
-            "oversale": true
-        }),
-        "outbound.update" => json!({ "outboundId": "SO-1001", "priority": 3, "externalNote": "Thank you" }),
-        "outbound.cancel" => json!({ "outboundId": "SO-1001", "cancelReason": "customer changed their mind" }),
-        _ => json!({ "outboundId": "SO-1001" }),
+        Kind::Command => sample::bodies(schema),
+        Kind::Event => vec![envelope(name, &event_data(name))],
+        Kind::Result => vec![envelope(name, &result_data(name))],
     }
 }
 
@@ -80,25 +62,68 @@ fn entity_data(resource: &Resource, event: &str) -> Value {
     data.into()
 }
 
-/// What an entity could be named.
+/// What a text could be, by its member's name.
 fn name_of(member: &str) -> &'static str {
     match member {
         "outboundId" => "ACME02K7Q2",
         "merchantOutboundNumber" => "SO-1001",
+        "outboundItemId" | "billOfMaterialsId" => "1",
+        "outboundShippingNotificationId" => "WARE06X1",
+        "fulfillerShippingNotificationNumber" => "DN-77",
         "inboundId" => "ACME03P4T1",
         "merchantInboundNumber" => "PO-77",
-        "inboundShippingNotificationId" => "ACME07C2L9",
+        "inboundItemId" => "1",
+        "inboundShippingNotificationId" | "shippingNotificationId" => "ACME07C2L9",
         "merchantShippingNotificationNumber" => "PO-77-1",
         "returnId" => "ACME05R3V8",
+        "returnItemId" => "ACME05R3V9",
         "merchantReturnNumber" => "RMA-12",
         "fulfillerReturnNumber" => "W-RET-5",
         "jfsku" => "ACME01A1B2C",
+        "relatedJfsku" => "ACME01D3E4F",
         "merchantSku" => "MUG-BLUE",
-        "warehouseId" => "WARE04MAIN-00001-0001",
+        "warehouseId" | "referencedWarehouse" => "WARE04MAIN-00001-0001",
         "shippingMethodId" => "WARE0A0001",
         "fulfillerShippingMethodNumber" => "PARCEL",
         "merchantId" => "ACME",
-        "userId" => "WARE",
+        "userId" | "fulfillerId" | "referencedFulfiller" => "WARE",
+        "merchantDocumentId" => "DN-1001",
+        "shippingLabelId" => "LABEL-1",
+        "credentialId" => "AMZ-1",
+        "fulfillerStockChangeId" => "BOOKING-4711",
+        "$filter" => "status eq 'Pending'",
+        "$select" => "status",
+        "$orderBy" => "modificationInfo/createdAt",
+        // A PDF begins so.
+        "data" => "JVBERi0xLjcK",
+        "currency" => "EUR",
+        "country" | "originCountry" => "DE",
+        "salutation" => "Ms",
+        "firstname" => "Ida",
+        "lastname" => "Beispiel",
+        "company" => "Beispiel AG",
+        "street" => "Hauptweg 3",
+        "zip" => "12345",
+        "city" => "Musterstadt",
+        "email" => "ida@example.org",
+        "phone" | "mobile" | "fax" => "+49 30 1234567",
+        "state" => "Berlin",
+        "cancelReasonCode" => "None",
+        "cancelReason" => "customer changed their mind",
+        "note" | "internalNote" | "externalNote" | "reasonNote" | "conditionNote" => "handle with care",
+        "trackingUrl" => "https://tracking.example.org/00340999",
+        "trackingUrlSchema" => "https://tracking.example.org/{id}",
+        "carrierCode" | "carrierName" => "DHL",
+        "cutoffTime" => "14:30",
+        "value" => "00340999",
+        "batch" => "B-2026-01",
+        "serialnumbers" => "SN-0001",
+        "ean" => "4006381333931",
+        "upc" => "036000291452",
+        "isbn" => "9783161484100",
+        "asin" => "B000000000",
+        "manufacturer" => "Mug Works",
+        "partNumber" => "MW-1",
         _ => "Main",
     }
 }

@@ -95,6 +95,7 @@ fn sentence(kind: &ValidationErrorKind, instance: &Value) -> String {
         ValidationErrorKind::MinItems { limit: 1 } => "must have at least one entry".to_owned(),
         ValidationErrorKind::MinItems { limit } => format!("must have at least {limit} entries"),
         ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+        ValidationErrorKind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
         ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
         ValidationErrorKind::Pattern { pattern } => {
             explain(pattern).map_or_else(|| format!("must match {pattern}"), str::to_owned)
@@ -150,7 +151,7 @@ fn human_path(prefix: &str, location: &Location) -> String {
 
 /// `parent.name`, or `parent["na me"]` for a name that is no plain word.
 fn member(parent: &str, name: &str) -> String {
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
     let name = clip(name, ECHO);
     match (parent, plain) {
         ("", true) => name,

@@ -1,6 +1,6 @@
 //! Every message of the bridge as a JSON Schema (2020-12), and the check of commands against theirs.
 //!
-//! The Rust types in here are the source: [`event`] and [`result`] are what the flows serialize, [`OutboundCreate`] and its like and
+//! The Rust types in here are the source: [`event`] and [`result`] are what the flows serialize, [`command`] and
 //! [`snapshot`] describe what others wrote. [`catalog`] turns them into documents, [`write_all`] into the files under
 //! `schemas/` (`UPDATE_SCHEMAS=1 cargo test schemas_are_fresh`), [`CommandValidator`] into readable faults.
 //!
@@ -11,8 +11,7 @@
 //! `ffn.outbound.foo-bar.v1`. Its schema is the generic one of its kind of entity ([`unknown_status_type`]), which [`resolve`] answers for every
 //! such type.
 
-mod command;
-mod command_parts;
+pub mod command;
 mod decimal;
 mod document;
 mod envelope;
@@ -30,17 +29,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::resource::Resource;
-pub use command::{OutboundCancel, OutboundCreate, OutboundGet, OutboundUpdate};
-pub use command_parts::{
-    Attribute, AttributeType, InitialStatus, ItemType, NewAddress, NewAmazonSfp, NewAttribute, NewItem,
-    NewLabelProvider, PatchAddress, PatchAmazonSfp, PatchLabelProvider, PremiumType, ShippingType,
-};
+pub use command::{COMMANDS, CommandSpec, command_table};
 pub use decimal::Decimal;
 pub use document::{Document, Kind, catalog, unknown_status_type};
 pub use envelope::Envelope;
 pub use validator::{CommandValidator, MAX_FAULTS};
 
-/// The document with exactly this name: an event's or a result's type, or a command (`outbound.create`).
+/// The document with exactly this name: an event's or a result's type, or a command (`outbound.create`), with the role
+/// where the roles send different bodies (`return.create.merchant`).
 pub fn document(name: &str) -> Option<Document> {
     catalog().into_iter().find(|document| document.name == name)
 }

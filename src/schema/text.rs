@@ -9,6 +9,14 @@ pub(super) const PATH_ID: &str = r"^(?!\.{1,2}$)[^\r\n]*$";
 pub(super) const JFSKU: &str = r"^[A-Z0-9]{4}01[A-Z0-9]{5}$";
 /// An outbound id chosen by the merchant: own user id, type code 02, 7 to 16 characters in all (contract 9).
 pub(super) const OWN_OUTBOUND_ID: &str = r"^[a-zA-Z0-9]{4}02[a-zA-Z0-9]{1,10}$";
+/// A delivery's id chosen by the merchant, with type code 03 (contract 9).
+pub(super) const OWN_INBOUND_ID: &str = r"^[a-zA-Z0-9]{4}03[a-zA-Z0-9]{1,10}$";
+/// The id of a delivery's shipping notification chosen by the merchant, with type code 07 (contract 9).
+pub(super) const OWN_INBOUND_SHIPMENT_ID: &str = r"^[a-zA-Z0-9]{4}07[a-zA-Z0-9]{1,10}$";
+/// FFN's id of a merchant or a fulfiller (contract 9), in either case.
+pub(super) const USER_ID: &str = r"^[A-Za-z0-9]{4}$";
+/// Hours and minutes, `HH:mm` (contract 4).
+pub(super) const TIME_OF_DAY: &str = r"^([01][0-9]|2[0-3]):[0-5][0-9]$";
 /// ISO 3166 alpha-2.
 pub(super) const COUNTRY: &str = r"^[A-Za-z]{2}$";
 /// ISO 4217.
@@ -21,6 +29,10 @@ pub(super) fn explain(pattern: &str) -> Option<&'static str> {
         PATH_ID => "must be one line, and not \".\" or \"..\"",
         JFSKU => "must be an 11 character JFSKU like ACME01A1B2C",
         OWN_OUTBOUND_ID => "must be your user id, then 02, then 1 to 10 letters or digits, like ACME02K7Q2",
+        OWN_INBOUND_ID => "must be your user id, then 03, then 1 to 10 letters or digits, like ACME03P4T1",
+        OWN_INBOUND_SHIPMENT_ID => "must be your user id, then 07, then 1 to 10 letters or digits, like ACME07C2L9",
+        USER_ID => "must be a user id of 4 letters or digits, like WARE",
+        TIME_OF_DAY => "must be a time of day as HH:mm, like 14:30",
         COUNTRY => "must be a country of 2 letters, like DE (ISO 3166)",
         CURRENCY => "must be a currency of 3 letters, like EUR (ISO 4217)",
         _ => return None,

@@ -3,9 +3,11 @@
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value};
 
-use super::document::{Kind, catalog};
+use super::command::{COMMANDS, CommandSpec};
 use super::result::FieldError;
-use super::{fault, rules, text};
+use super::rules::{Faults, Rule};
+use super::{document, fault, text};
+use crate::domain::account::Role;
 
 /// At most this many faults of a body are named; one more entry says that there are others.
 pub const MAX_FAULTS: usize = 100;
@@ -13,7 +15,7 @@ pub const MAX_FAULTS: usize = 100;
 /// The check of every command's body. Built once: compiling the schemas takes milliseconds, a check microseconds.
 #[derive(Debug)]
 pub struct CommandValidator {
-    commands: Vec<(String, Checks)>,
+    commands: Vec<(&'static CommandSpec, Checks)>,
 }
 
 /// A command's schema, cut so that a long list is checked entry by entry: a megabyte of wrong entries must not become
@@ -21,7 +23,20 @@ pub struct CommandValidator {
 #[derive(Debug)]
 struct Checks {
     whole: Check,
-    entries: Vec<(String, Check)>,
+    lists: Lists,
+    rules: &'static [Rule],
+}
+
+/// The lists in an object, however deep, by the members that lead to them.
+#[derive(Debug)]
+struct Lists(Vec<(String, Place)>);
+
+#[derive(Debug)]
+enum Place {
+    /// A list: the check of an entry, and the lists in one.
+    List(Check, Lists),
+    /// An object with lists in it.
+    Object(Lists),
 }
 
 #[derive(Debug)]
@@ -36,25 +51,22 @@ impl CommandValidator {
     /// # Errors
     /// When a schema is not valid, which would be a fault of this code; a test holds them.
     pub fn new() -> Result<Self, ValidationError<'static>> {
-        let mut commands = Vec::new();
-        for document in catalog().into_iter().filter(|document| document.kind == Kind::Command) {
-            commands.push((document.name, Checks::new(document.schema)?));
-        }
-        Ok(Self { commands })
+        let commands = COMMANDS.iter().map(|spec| Ok((spec, Checks::new(spec)?)));
+        Ok(Self { commands: commands.collect::<Result<_, ValidationError<'static>>>()? })
     }
 
-    /// The commands it knows, for example `outbound.create`.
-    pub fn commands(&self) -> impl Iterator<Item = &str> {
-        self.commands.iter().map(|(name, _)| name.as_str())
+    /// The commands that a role has, for example `outbound.create`.
+    pub fn commands(&self, role: Role) -> impl Iterator<Item = &'static str> {
+        self.commands.iter().map(|(spec, _)| *spec).filter(move |spec| spec.roles.contains(&role)).map(|spec| spec.name)
     }
 
-    /// Checks the body of `command` (`outbound.create`); `None` if there is no such command.
+    /// Checks the body of `command` (`outbound.create`) as that role sends it; `None` if the role has no such command.
     ///
     /// `body` is the command's object itself (of a CloudEvent its `data`) and may be any bytes. The faults come all at
     /// once, up to [`MAX_FAULTS`]; a message reads as a sentence after its path and holds no more than 40 characters
     /// of what the sender wrote. Of a member that is there twice the last one counts.
-    pub fn validate(&self, command: &str, body: &[u8]) -> Option<Result<(), Vec<FieldError>>> {
-        let (_, checks) = self.commands.iter().find(|(name, _)| name == command)?;
+    pub fn validate(&self, command: &str, role: Role, body: &[u8]) -> Option<Result<(), Vec<FieldError>>> {
+        let (_, checks) = self.commands.iter().find(|(spec, _)| spec.name == command && spec.roles.contains(&role))?;
         let faults = match serde_json::from_slice::<Value>(body) {
             Ok(value) => checks.faults(value),
             Err(error) => vec![whole_body(format!("is not JSON: {}", text::clip(&error.to_string(), 120)))],
@@ -64,42 +76,84 @@ impl CommandValidator {
 }
 
 impl Checks {
-    fn new(schema: Value) -> Result<Self, ValidationError<'static>> {
-        let mut entries = Vec::new();
-        let properties = schema.get("properties").and_then(Value::as_object);
-        for (name, property) in properties.into_iter().flatten() {
-            if let Some(Value::Object(items)) = property.get("items") {
-                let mut entry: Map<String, Value> = items.clone();
-                if let Some(definitions) = schema.get("$defs") {
-                    entry.insert("$defs".to_owned(), definitions.clone());
-                }
-                entries.push((name.clone(), Check::new(Value::Object(entry))?));
-            }
-        }
-        Ok(Self { whole: Check::new(schema)?, entries })
+    fn new(spec: &'static CommandSpec) -> Result<Self, ValidationError<'static>> {
+        let schema = document::command(spec).schema;
+        Ok(Self { lists: Lists::new(&schema, &schema)?, whole: Check::new(schema)?, rules: spec.rules() })
     }
 
     fn faults(&self, mut body: Value) -> Vec<FieldError> {
         if !body.is_object() {
             return vec![whole_body(format!("must be a JSON object, but is {}", kind_of(&body)))];
         }
-        let mut faults = rules::check(&body, MAX_FAULTS);
-        for (name, check) in &self.entries {
-            let Some(list) = body.get_mut(name).and_then(Value::as_array_mut) else { continue };
-            // The first entry stays for the whole: a list may have to have one.
-            for (index, entry) in list.iter().enumerate().skip(1) {
-                if faults.len() > MAX_FAULTS {
-                    break;
-                }
-                check.faults(entry, &format!("{name}[{index}]"), &mut faults);
-            }
-            list.truncate(1);
+        let mut broken = Faults::new(MAX_FAULTS);
+        for rule in self.rules {
+            rule(&body, &mut broken);
         }
+        let mut in_lists = Vec::new();
+        self.lists.faults(&mut body, "", &mut in_lists);
         let mut all = Vec::new();
         self.whole.faults(&body, "", &mut all);
-        all.append(&mut faults);
+        all.append(&mut broken.into_inner());
+        all.append(&mut in_lists);
         shorten(all)
     }
+}
+
+impl Lists {
+    /// Those of the object that `schema` describes, a part of `document`.
+    fn new(schema: &Value, document: &Value) -> Result<Self, ValidationError<'static>> {
+        let mut places = Vec::new();
+        for (name, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let member = shape(member, document);
+            if let Some(Value::Object(items)) = member.get("items") {
+                let mut entry: Map<String, Value> = items.clone();
+                if let Some(definitions) = document.get("$defs").filter(|_| entry.contains_key("$ref")) {
+                    entry.insert("$defs".to_owned(), definitions.clone());
+                }
+                let inside = Self::new(shape(&Value::Object(items.clone()), document), document)?;
+                places.push((name.clone(), Place::List(Check::new(Value::Object(entry))?, inside)));
+            } else {
+                let inside = Self::new(member, document)?;
+                if !inside.0.is_empty() {
+                    places.push((name.clone(), Place::Object(inside)));
+                }
+            }
+        }
+        Ok(Self(places))
+    }
+
+    /// Adds the faults of all entries but the first of each list, and leaves the first alone in it: it stays for what
+    /// the list is in, which may have to have one.
+    fn faults(&self, object: &mut Value, prefix: &str, faults: &mut Vec<FieldError>) {
+        for (name, place) in &self.0 {
+            let Some(member) = object.get_mut(name) else { continue };
+            match place {
+                Place::Object(inside) => inside.faults(member, &format!("{prefix}{name}."), faults),
+                Place::List(check, inside) => {
+                    let Some(list) = member.as_array_mut() else { continue };
+                    for (index, entry) in list.iter_mut().enumerate() {
+                        if faults.len() > MAX_FAULTS {
+                            break;
+                        }
+                        let path = format!("{prefix}{name}[{index}]");
+                        inside.faults(entry, &format!("{path}."), faults);
+                        if index > 0 {
+                            check.faults(entry, &path, faults);
+                        }
+                    }
+                    list.truncate(1);
+                }
+            }
+        }
+    }
+}
+
+/// What describes a value: behind a reference, and without "or null".
+fn shape<'a>(schema: &'a Value, document: &'a Value) -> &'a Value {
+    let alternatives = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let reference = std::iter::once(schema).chain(alternatives).find_map(|it| it.get("$ref")).and_then(Value::as_str);
+    let target = reference.and_then(|reference| document.pointer(reference.strip_prefix('#')?));
+    target.unwrap_or(schema)
 }
 
 impl Check {
@@ -112,6 +166,9 @@ impl Check {
     }
 
     fn faults(&self, value: &Value, prefix: &str, faults: &mut Vec<FieldError>) {
+        if self.validator.is_valid(value) {
+            return;
+        }
         for error in self.validator.iter_errors(value) {
             fault::translate(&error, &self.schema, prefix, faults);
         }

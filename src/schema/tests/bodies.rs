@@ -1,16 +1,22 @@
 //! Bodies of commands, good and bad, and what the sender gets to read.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::super::CommandValidator;
+use crate::domain::account::Role;
 
-fn validator() -> CommandValidator {
-    CommandValidator::new().unwrap()
-}
+/// Compiled once for all tests.
+pub(super) static VALIDATOR: LazyLock<CommandValidator> = LazyLock::new(|| CommandValidator::new().unwrap());
 
 /// The faults as lines: `path message`.
 fn lines(command: &str, body: &[u8]) -> Vec<String> {
-    match validator().validate(command, body).unwrap() {
+    lines_as(Role::Merchant, command, body)
+}
+
+fn lines_as(role: Role, command: &str, body: &[u8]) -> Vec<String> {
+    match VALIDATOR.validate(command, role, body).unwrap() {
         Ok(()) => vec![],
         Err(faults) => faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect(),
     }
@@ -238,11 +244,6 @@ fn the_other_commands_have_their_own_bodies() {
     for (command, body, expected) in table {
         assert_eq!(lines(command, body.as_bytes()), expected, "{command} {body}");
     }
-    assert!(validator().validate("outbound.ship", b"{}").is_none());
-    assert_eq!(
-        validator().commands().collect::<Vec<_>>(),
-        ["outbound.create", "outbound.update", "outbound.cancel", "outbound.get"]
-    );
 }
 
 #[test]

@@ -1,19 +1,18 @@
 //! Whatever comes, the validator answers: no panic, no flood, no long wait.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::super::{CommandValidator, MAX_FAULTS};
-
-static VALIDATOR: LazyLock<CommandValidator> = LazyLock::new(|| CommandValidator::new().unwrap());
+use super::super::{COMMANDS, MAX_FAULTS};
+use super::bodies::VALIDATOR;
+use crate::domain::account::Role;
 
 /// Checks the body as every command, and that the answer is of a bearable size.
 fn check(body: &[u8]) {
-    for command in VALIDATOR.commands() {
-        if let Err(faults) = VALIDATOR.validate(command, body).unwrap() {
+    for spec in COMMANDS {
+        if let Err(faults) = VALIDATOR.validate(spec.name, spec.roles[0], body).unwrap() {
             assert!(!faults.is_empty() && faults.len() <= MAX_FAULTS + 1, "{}", faults.len());
             for fault in faults {
                 assert!(fault.message.len() < 500 && fault.path.len() < 500, "{fault:?}");
@@ -52,7 +51,8 @@ fn a_megabyte_of_anything_is_answered_soon() {
 fn a_long_value_is_not_sent_back() {
     let secret = "s3cret".repeat(1000);
     let body = json!({ "status": secret, "currency": secret, secret.clone(): 1, "items": [{ "itemType": secret }] });
-    let faults = VALIDATOR.validate("outbound.create", body.to_string().as_bytes()).unwrap().unwrap_err();
+    let faults =
+        VALIDATOR.validate("outbound.create", Role::Merchant, body.to_string().as_bytes()).unwrap().unwrap_err();
     assert!(faults.iter().any(|fault| fault.path == "status"));
     for fault in faults {
         assert!(fault.path.len() < 60 && !fault.message.contains(&"s3cret".repeat(8)), "{fault:?}");
