@@ -132,3 +132,37 @@ impl Effects {
         self.rows.iter().filter(wanted).map(one).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Flags;
+    use crate::refreshes::Receipt;
+
+    #[test]
+    fn a_hundred_thousand_are_kept_and_found_by_key() {
+        let mut world = World::new(Flags::for_test());
+        let mut call = Call {
+            method: Method::POST,
+            path: "/api/v1/merchant/outbounds".to_owned(),
+            raw_query: String::new(),
+            authorization: None,
+            content_type: String::new(),
+            body: Vec::new(),
+            own_lock: false,
+            seq: 0,
+            receipt: Receipt::default(),
+        };
+        for seq in 1..=250_000 {
+            call.seq = seq;
+            call.body = format!(r#"{{"merchantOutboundNumber":"A-{}"}}"#, seq % 100_000).into_bytes();
+            note(&mut world, &call, &Answer::empty(201).effect("outbound created"));
+        }
+        note(&mut world, &call, &Answer::empty(200));
+        assert_eq!(world.effects.rows.len(), KEPT);
+        assert_eq!(world.effects.since(150_000, None).as_array().unwrap().len(), 100_000);
+        let rows = world.effects.since(0, Some("A-99999"));
+        let seqs: Vec<u64> = rows.as_array().unwrap().iter().map(|row| row["seq"].as_u64().unwrap()).collect();
+        assert_eq!(seqs, [99_999, 199_999]);
+    }
+}

@@ -32,7 +32,7 @@ impl World {
             return Err(Fail::new(400, "Credentials_DuplicateCredential", "There is such a credential already.")
                 .with("CredentialId", id));
         }
-        self.oauth.keep_secret("mws_auth_token", told.text("mwsAuthToken").unwrap_or_default());
+        self.oauth.learn("mws_auth_token", told.text("mwsAuthToken").unwrap_or_default());
         let id = self.new_id(Kind::Credentials, Role::Merchant, "CR", 8);
         let whole = obj([("credentialId", id.into()), ("sellerId", seller.into()), ("platform", platform.into())]);
         Ok(self.put(Kind::Credentials, whole, None, by))

@@ -187,7 +187,7 @@ impl OAuth {
     }
 
     /// Lists a secret that came from outside. Short texts are left out: they are found everywhere.
-    fn learn(&mut self, kind: &'static str, value: &str) {
+    pub(crate) fn learn(&mut self, kind: &'static str, value: &str) {
         if value.len() >= 8 && !self.secrets.iter().any(|(_, known)| known == value) {
             self.secrets.push((kind, value.to_owned()));
         }
@@ -465,11 +465,6 @@ impl OAuth {
     #[cfg(test)]
     pub(crate) fn grant_of_code(&self, code: &str) -> Option<&Grant> {
         self.codes.get(code).map(|c| &c.grant)
-    }
-
-    /// Takes in a secret of another kind, for the list of secrets.
-    pub(crate) fn keep_secret(&mut self, kind: &'static str, value: &str) {
-        self.secrets.push((kind, value.to_owned()));
     }
 
     pub(crate) fn secrets(&self) -> Value {

@@ -347,6 +347,9 @@ pub(crate) struct Switches {
     /// The code for a stale version of an outbound
     #[arg(long, value_enum, default_value = "shared")]
     pub(crate) outdated_answer: OutdatedAnswer,
+    /// The fulfiller's change of many statuses does not tell of those that failed
+    #[arg(long)]
+    pub(crate) leave_out_failed_statuses: bool,
     /// Documents of outbounds can be had for so many seconds, those uploaded from then on
     #[arg(long, default_value_t = 63_072_000)]
     pub(crate) attachment_life_s: u32,
@@ -443,7 +446,7 @@ mod tests {
                     --cancel-reasons-shape items --require-dates --largest-window-s 11 --retention-s 12 \
                     --same-number-get oldest --keep-canceled-numbers --duplicate-check id --accept-cancel-twice \
                     --accept-duplicate-shipping-numbers --change-answer object --create-answer empty \
-                    --outdated-answer outbound --attachment-life-s 13 --reuse-deleted-documents \
+                    --outdated-answer outbound --leave-out-failed-statuses --attachment-life-s 13 --reuse-deleted-documents \
                     --booking-needs-condition --rate-limit 14 --rate-limit-window-s 15";
         let told = Flags::try_parse_from(line.split_whitespace()).unwrap().switches;
         let members = r#"{"access_token_ttl":5,"refresh_token_ttl":6,"refresh_reuse_answer":"invalid_grant",
@@ -460,7 +463,7 @@ mod tests {
             "shifting_lists":true,"page_total":"pages","cancel_reasons_shape":"items","require_dates":true,
             "largest_window_s":11,"retention_s":12,"same_number_get":"oldest","keep_canceled_numbers":true,
             "duplicate_check":"id","accept_cancel_twice":true,"accept_duplicate_shipping_numbers":true,
-            "change_answer":"object","create_answer":"empty","outdated_answer":"outbound","attachment_life_s":13,
+            "change_answer":"object","create_answer":"empty","outdated_answer":"outbound","leave_out_failed_statuses":true,"attachment_life_s":13,
             "reuse_deleted_documents":true,"booking_needs_condition":true,"rate_limit":14,
             "rate_limit_window_s":15}"#;
         assert_eq!(Flags::for_test().switches.with(members.as_bytes()), Ok(told.clone()));

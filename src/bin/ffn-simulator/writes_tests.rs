@@ -827,6 +827,11 @@ async fn stale_versions_and_many_statuses() {
         ]
     );
     assert_eq!(net.effects().await.last().unwrap(), &format!("fulfiller outbound {b} is Acknowledged [\"B\"]"));
+    net.server.post("settings", json!({"leave_out_failed_statuses": true})).await;
+    let items = json!([{"outboundId": a, "status": "Locked"}, {"outboundId": "ACME02NONE", "status": "Locked"}]);
+    let rows = net.done("POST", "fulfiller/outbounds/status", json!({"items": items})).await;
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_eq!(rows[0]["status"], "Locked");
 }
 
 #[tokio::test]
