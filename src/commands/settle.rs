@@ -88,11 +88,11 @@ impl Case<'_> {
             && self.is_keyed(key, &members(&found)?)
             && !is_dead(key, &members(&found)?)
         {
-            return self.judge(key, &found);
+            return Ok(with_code(self.judge(key, &found)?, &refusal));
         }
         for _ in 0..2 {
             if let Settled::Ended(outcome) = self.find(key, true).await? {
-                return Ok(outcome);
+                return Ok(with_code(outcome, &refusal));
             }
             tokio::time::sleep(self.delay).await;
         }
@@ -345,6 +345,18 @@ impl Case<'_> {
 
     fn unsendable(&self, reason: String) -> Error {
         Error::Unsendable { operation: self.operation.name, reason }
+    }
+}
+
+/// A failure with FFN's own code beside it.
+fn with_code(outcome: Outcome, refusal: &Error) -> Outcome {
+    match outcome {
+        Outcome::Failed { mut error, reconciled } => {
+            error.http_status = refusal.status().map(|status| status.as_u16());
+            error.ffn_error_code = refusal.code().map(str::to_owned);
+            Outcome::Failed { error, reconciled }
+        }
+        other => other,
     }
 }
 

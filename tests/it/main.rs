@@ -19,6 +19,7 @@ mod lists;
 mod login;
 mod login_browser;
 mod needs;
+mod operations;
 mod outage;
 mod parked;
 mod property;

@@ -53,8 +53,9 @@ const fn post(name: &'static str, roles: &'static [Role], path: &'static str) ->
     call(name, roles, Verb::Post, path)
 }
 
+/// A change: of one in doubt it is looked whether the object shows it already, so that it is not changed twice.
 const fn patch(name: &'static str, roles: &'static [Role], path: &'static str) -> Operation {
-    call(name, roles, Verb::Patch, path)
+    Operation { settle: Settle::ReadBack { path }, ..call(name, roles, Verb::Patch, path) }
 }
 
 const fn get(name: &'static str, roles: &'static [Role], path: &'static str) -> Operation {
@@ -365,7 +366,6 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         query: VERSION,
         subject: Subject::Member("returnId"),
-        settle: Settle::ReadBack { path: "returns/{returnId}" },
         lane: Some(RETURN_ID),
         ..patch("return.update", BOTH, "returns/{returnId}")
     },
@@ -428,7 +428,6 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         query: VERSION,
         subject: Subject::Member("returnItemId"),
-        settle: Settle::ReadBack { path: "returns/{returnId}/items/{returnItemId}" },
         lane: Some(RETURN_ID),
         ..patch("return-item.update", BOTH, "returns/{returnId}/items/{returnItemId}")
     },
