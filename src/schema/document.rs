@@ -76,18 +76,20 @@ struct Shape {
     status: Option<&'static str>,
 }
 
-/// Every document: events, commands, results, each in the order of the interface.
+/// Every document: events, results and commands, each in the order of the interface.
 pub fn catalog() -> Vec<Document> {
+    messages().into_iter().chain(COMMANDS.iter().map(command)).collect()
+}
+
+/// The documents of what the bridge writes: events and results.
+pub(super) fn messages() -> Vec<Document> {
     let mut documents: Vec<Document> = Resource::all().flat_map(events_of).collect();
     documents.extend(bridge_events());
-    documents.extend(COMMANDS.iter().map(command));
-    documents.push(message::<ResultSucceeded>(
-        Kind::Result,
-        SUCCEEDED_TYPE,
-        "A command was carried out.",
-        &Shape::default(),
-    ));
-    documents.push(message::<ResultFailed>(Kind::Result, FAILED_TYPE, "A command failed.", &Shape::default()));
+    let results = [
+        message::<ResultSucceeded>(Kind::Result, SUCCEEDED_TYPE, "A command was carried out.", &Shape::default()),
+        message::<ResultFailed>(Kind::Result, FAILED_TYPE, "A command failed.", &Shape::default()),
+    ];
+    documents.extend(results);
     documents
 }
 

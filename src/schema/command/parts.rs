@@ -2,6 +2,7 @@
 //! (contract 4, appendix C).
 
 use schemars::JsonSchema;
+use serde_json::{Value, json};
 
 use super::super::decimal::Decimal;
 use super::values::{Country, Filled, Note, Text};
@@ -175,7 +176,12 @@ words!(
 );
 
 /// At least one of two members is there and holds a text that is not empty.
-pub(super) fn one_of_these(first: &str, second: &str) -> serde_json::Value {
-    let holds = |name: &str| serde_json::json!({ "required": [name], "properties": { name: { "type": "string", "minLength": 1 } } });
-    serde_json::json!([holds(first), holds(second)])
+pub(super) fn one_of_these(first: &str, second: &str) -> Value {
+    one_of(first, second, &json!({ "type": "string", "minLength": 1 }))
+}
+
+/// At least one of two members is there and is such a value.
+pub(super) fn one_of(first: &str, second: &str, value: &Value) -> Value {
+    let holds = |name: &str| json!({ "required": [name], "properties": { name: value } });
+    json!([holds(first), holds(second)])
 }

@@ -5,12 +5,13 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 
 use super::super::decimal::Decimal;
-use super::parts::BestBefore;
+use super::parts::{BestBefore, one_of};
 use super::values::{Jfsku, Key, Note, Text, WarehouseId};
 
 /// A change of a product's stock. One of `quantity` and `quantityBlocked` is not zero.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = books_something()))]
 pub struct StockBooking {
     /// FFN's id of the product.
     pub jfsku: Jfsku,
@@ -35,6 +36,7 @@ pub struct StockBooking {
 /// Goods that came back. `quantity` and `quantityBlocked` together are the quantity of the return's item.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = books_something()))]
 pub struct ReturnBooking {
     /// The warehouse.
     pub warehouse_id: Text,
@@ -52,4 +54,9 @@ pub struct ReturnBooking {
     pub best_before: Option<BestBefore>,
     /// A note.
     pub note: Option<Note>,
+}
+
+/// One of the quantities is there and not zero: FFN refuses others with `Stocks_QuantityAndBlockedIsZero`.
+fn books_something() -> serde_json::Value {
+    one_of("quantity", "quantityBlocked", &serde_json::json!({ "type": "number", "not": { "const": 0 } }))
 }

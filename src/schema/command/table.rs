@@ -97,10 +97,10 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new(F, "inbound.receive", "POST inbounds/{inboundId}/incoming-goods", "Books goods of a delivery that arrived.",
         &[object_of::<StockBooking>])
         .noting(BOOKING)
-        .checked(&[rules::booking, rules::best_before]),
+        .checked(&[rules::best_before]),
     CommandSpec::new(F, "inbound.receive-bulk", "POST inbounds/{inboundId}/incoming-goods/bulk", "Books many goods of a delivery that arrived.",
         &[object_of::<IncomingGoods>])
-        .checked(&[rules::bookings, rules::best_before_of_items]),
+        .checked(&[rules::best_before_of_items]),
 
     CommandSpec::new(M, "inbound-shipment.create", "POST inbounds/{inboundId}/shipping-notifications", "Tells that parcels of a delivery left.",
         &[object_of::<NewInboundShipment>, object_of::<InboundShipment>])
@@ -151,7 +151,7 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new(F, "return-item.receive", "POST returns/{returnId}/items/{returnItemId}/incomming-goods", "Books goods of a return that arrived.",
         &[object_of::<ReturnBooking>, object_of::<Version>])
         .noting("One of `quantity` and `quantityBlocked` is the item's quantity.")
-        .checked(&[rules::booking, rules::best_before]),
+        .checked(&[rules::best_before]),
     CommandSpec::new(BOTH, "return-item.get", "GET returns/{returnId}/items/{returnItemId}", "Reads an item of a return.", &[]),
 
     CommandSpec::new(M, "product.create", "POST products", "Creates a product.", &[object_of::<NewProduct>, object_of::<Related>])
@@ -185,7 +185,7 @@ pub static COMMANDS: &[CommandSpec] = &[
 
     CommandSpec::new(F, "stock.adjust", "POST stocks/adjustments", "Corrects a stock.", &[object_of::<StockBooking>])
         .noting("For exceptions only: deliveries, parcels and returns book their stock themselves. One of `quantity` and `quantityBlocked` is not zero.")
-        .checked(&[rules::booking, rules::best_before]),
+        .checked(&[rules::best_before]),
     CommandSpec::new(BOTH, "stock.get", "GET stocks/{jfsku}", "Reads the stock of a product.", &[object_of::<At>]),
     CommandSpec::new(BOTH, "stock.get-in-warehouse", "GET stocks/{jfsku}/{warehouseId}", "Reads the stock of a product in a warehouse.", &[object_of::<At>]),
     CommandSpec::new(BOTH, "stocks.list", "GET stocks", "Lists stocks.", &[object_of::<List>, object_of::<At>]),
