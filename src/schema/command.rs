@@ -133,23 +133,28 @@ impl CommandSpec {
     }
 }
 
-/// All commands as a table in Markdown, each with its roles, FFN's call and what it does. `column` adds one behind
-/// them: its heading, and what it says of a command.
+/// All commands as a table in Markdown, each with its schema, its roles, FFN's call and what it does. `column` adds one
+/// behind them: its heading, and what it says of a command.
 pub fn command_table(column: Option<(&str, &dyn Fn(&str) -> String)>) -> String {
-    let heading = column.map(|(heading, _)| format!(" {heading} |")).unwrap_or_default();
-    let rule = if column.is_some() { " --- |" } else { "" };
+    let (heading, rule) = column.map(|(heading, _)| (format!(" {heading} |"), " --- |")).unwrap_or_default();
     let mut table = format!("| command | for | call | does |{heading}\n| --- | --- | --- | --- |{rule}\n");
     for (index, spec) in COMMANDS.iter().enumerate() {
         if COMMANDS.iter().take(index).any(|earlier| earlier.name == spec.name) {
             continue;
         }
-        let who = match spec.roles {
-            [role] if spec.variant().is_none() => role.as_str(),
-            _ => "both",
+        let link = |text: &str, spec: &CommandSpec| format!("[{text}](schemas/commands/{}.json)", spec.document());
+        let name = spec.name;
+        let (command, who) = match (spec.variant(), spec.roles) {
+            (None, [role]) => (link(&format!("`{name}`"), spec), role.as_str()),
+            (None, _) => (link(&format!("`{name}`"), spec), "both"),
+            (Some(_), _) => {
+                let all = COMMANDS.iter().filter(|other| other.name == name);
+                let links = all.filter_map(|other| Some(link(other.variant()?.as_str(), other)));
+                (format!("`{name}`: {}", links.collect::<Vec<_>>().join(", ")), "both")
+            }
         };
-        let told = column.map(|(_, tell)| format!(" {} |", tell(spec.name))).unwrap_or_default();
-        table +=
-            &format!("| `{}` | {who} | `{}` | {} |{told}\n", spec.name, spec.call, spec.does.trim_end_matches('.'));
+        let told = column.map(|(_, tell)| format!(" {} |", tell(name))).unwrap_or_default();
+        table += &format!("| {command} | {who} | `{}` | {} |{told}\n", spec.call, spec.does.trim_end_matches('.'));
     }
     table
 }
