@@ -352,8 +352,10 @@ fn envelope_around(
 /// The body of a command: the object alone.
 pub(super) fn command(spec: &CommandSpec) -> Document {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let body = spec.body(&mut generator);
-    let document = finish(Kind::Command, &spec.document(), &spec.description(), body, generator);
+    let mut body = spec.body(&mut generator);
+    let description = body.shift_remove("description");
+    let description = description.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let document = finish(Kind::Command, &spec.document(), description, body, generator);
     Document { role: spec.variant(), ..document }
 }
 

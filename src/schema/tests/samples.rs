@@ -92,7 +92,7 @@ fn the_full_example_has_every_member() {
     fn complete(body: &Value, schema: &Value, document: &Value, at: &str) {
         let schema =
             schema["anyOf"].as_array().and_then(|it| it.iter().find(|it| it["$ref"].is_string())).unwrap_or(schema);
-        let target = schema["$ref"].as_str().map(|it| document.pointer(&it[1..]).unwrap());
+        let target = schema["$ref"].as_str().map(|it| document.pointer(it.strip_prefix('#').unwrap()).unwrap());
         let schema = target.unwrap_or(schema);
         if let Some(properties) = schema["properties"].as_object() {
             for (name, property) in properties {
