@@ -7,6 +7,7 @@
 //! Texts without a limit of their own have FFN's general one of 255 characters. Optional members may be null.
 //! Unknown members are refused, because FFN would lose them without a word (contract 19.4).
 
+pub mod compose;
 pub mod inbound;
 pub mod outbound;
 pub mod parts;
@@ -19,7 +20,7 @@ mod table;
 pub mod values;
 
 use schemars::SchemaGenerator;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::rules::Rule;
 use crate::domain::account::Role;
@@ -89,7 +90,7 @@ impl CommandSpec {
     }
 
     /// What the document says of it.
-    pub(super) fn description(&self) -> String {
+    fn description(&self) -> String {
         let (method, path) = self.call.split_once(' ').unwrap_or_default();
         let path = if path.starts_with('/') { path.to_owned() } else { format!("…/{path}") };
         let who = match self.roles {
@@ -105,51 +106,49 @@ impl CommandSpec {
 
     /// The body as an object's schema: the path's parameters, then the members of the parts.
     pub(super) fn body(&self, generator: &mut SchemaGenerator) -> Map<String, Value> {
-        let mut properties: Map<String, Value> =
-            self.parameters().map(|name| (name.to_owned(), table::parameter(name, generator))).collect();
-        let mut required: Vec<Value> = properties.keys().cloned().map(Value::from).collect();
+        let parameters = self.parameters().map(|name| (name.to_owned(), table::parameter(name, generator)));
+        let parameters: Map<String, Value> = parameters.collect();
         let mut body = Map::new();
+        body.insert("description".to_owned(), self.description().into());
+        body.insert("type".to_owned(), "object".into());
+        body.insert("required".to_owned(), parameters.keys().cloned().collect());
+        body.insert("properties".to_owned(), parameters.into());
+        body.insert("additionalProperties".to_owned(), false.into());
         for part in self.parts {
-            for (keyword, value) in part(generator) {
-                match (keyword.as_str(), value) {
-                    ("properties", Value::Object(members)) => properties.extend(members),
-                    ("required", Value::Array(names)) => required.extend(names),
-                    ("type" | "description" | "additionalProperties", _) => {}
-                    (_, value) => {
-                        body.insert(keyword, value);
-                    }
-                }
-            }
+            compose::merge(&mut body, part(generator));
         }
-        let mut whole = Map::new();
-        whole.insert("type".to_owned(), "object".into());
-        whole.insert("properties".to_owned(), properties.into());
-        whole.insert("additionalProperties".to_owned(), false.into());
-        if !required.is_empty() {
-            whole.insert("required".to_owned(), json!(required));
+        if body.get("required").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            body.shift_remove("required");
         }
-        whole.append(&mut body);
-        whole
+        body
     }
 }
 
-/// All commands as a table in Markdown, each with its roles, FFN's call and what it does. `column` adds one behind
-/// them: its heading, and what it says of a command.
-pub fn command_table(column: Option<(&str, &dyn Fn(&str) -> String)>) -> String {
-    let heading = column.map(|(heading, _)| format!(" {heading} |")).unwrap_or_default();
-    let rule = if column.is_some() { " --- |" } else { "" };
+/// A column of a table of commands: its heading, and what it says of a command.
+pub type Column<'a> = (&'a str, &'a dyn Fn(&str) -> String);
+
+/// All commands as a table in Markdown, each with its schema, its roles, FFN's call and what it does. `column` adds one
+/// behind them.
+pub fn command_table(column: Option<Column<'_>>) -> String {
+    let (heading, rule) = column.map(|(heading, _)| (format!(" {heading} |"), " --- |")).unwrap_or_default();
     let mut table = format!("| command | for | call | does |{heading}\n| --- | --- | --- | --- |{rule}\n");
     for (index, spec) in COMMANDS.iter().enumerate() {
         if COMMANDS.iter().take(index).any(|earlier| earlier.name == spec.name) {
             continue;
         }
-        let who = match spec.roles {
-            [role] if spec.variant().is_none() => role.as_str(),
-            _ => "both",
+        let link = |text: &str, spec: &CommandSpec| format!("[{text}](schemas/commands/{}.json)", spec.document());
+        let name = spec.name;
+        let (command, who) = match (spec.variant(), spec.roles) {
+            (None, [role]) => (link(&format!("`{name}`"), spec), role.as_str()),
+            (None, _) => (link(&format!("`{name}`"), spec), "both"),
+            (Some(_), _) => {
+                let all = COMMANDS.iter().filter(|other| other.name == name);
+                let links = all.filter_map(|other| Some(link(other.variant()?.as_str(), other)));
+                (format!("`{name}`: {}", links.collect::<Vec<_>>().join(", ")), "both")
+            }
         };
-        let told = column.map(|(_, tell)| format!(" {} |", tell(spec.name))).unwrap_or_default();
-        table +=
-            &format!("| `{}` | {who} | `{}` | {} |{told}\n", spec.name, spec.call, spec.does.trim_end_matches('.'));
+        let told = column.map(|(_, tell)| format!(" {} |", tell(name))).unwrap_or_default();
+        table += &format!("| {command} | {who} | `{}` | {} |{told}\n", spec.call, spec.does.trim_end_matches('.'));
     }
     table
 }

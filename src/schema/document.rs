@@ -76,18 +76,20 @@ struct Shape {
     status: Option<&'static str>,
 }
 
-/// Every document: events, commands, results, each in the order of the interface.
+/// Every document: events, results and commands, each in the order of the interface.
 pub fn catalog() -> Vec<Document> {
+    messages().into_iter().chain(COMMANDS.iter().map(command)).collect()
+}
+
+/// The documents of what the bridge writes: events and results.
+pub(super) fn messages() -> Vec<Document> {
     let mut documents: Vec<Document> = Resource::all().flat_map(events_of).collect();
     documents.extend(bridge_events());
-    documents.extend(COMMANDS.iter().map(command));
-    documents.push(message::<ResultSucceeded>(
-        Kind::Result,
-        SUCCEEDED_TYPE,
-        "A command was carried out.",
-        &Shape::default(),
-    ));
-    documents.push(message::<ResultFailed>(Kind::Result, FAILED_TYPE, "A command failed.", &Shape::default()));
+    let results = [
+        message::<ResultSucceeded>(Kind::Result, SUCCEEDED_TYPE, "A command was carried out.", &Shape::default()),
+        message::<ResultFailed>(Kind::Result, FAILED_TYPE, "A command failed.", &Shape::default()),
+    ];
+    documents.extend(results);
     documents
 }
 
@@ -350,8 +352,10 @@ fn envelope_around(
 /// The body of a command: the object alone.
 pub(super) fn command(spec: &CommandSpec) -> Document {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let body = spec.body(&mut generator);
-    let document = finish(Kind::Command, &spec.document(), &spec.description(), body, generator);
+    let mut body = spec.body(&mut generator);
+    let description = body.shift_remove("description");
+    let description = description.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let document = finish(Kind::Command, &spec.document(), description, body, generator);
     Document { role: spec.variant(), ..document }
 }
 

@@ -58,7 +58,7 @@ fn any_of(
     faults: &mut Vec<FieldError>,
 ) {
     let branches = schema.pointer(error.schema_path().as_str()).and_then(Value::as_array);
-    let wanted: Vec<&str> = branches.into_iter().flatten().flat_map(|branch| names(branch.get("required"))).collect();
+    let wanted: Vec<(&str, &Value)> = branches.into_iter().flatten().flat_map(wants).collect();
     if wanted.is_empty() {
         // "This shape or null": what the shape says.
         let is_null = |branch: &[ValidationError<'_>]| matches!(branch, [only] if matches!(only.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Null) }));
@@ -68,13 +68,28 @@ fn any_of(
         return;
     }
     // A member that is there with a wrong type has been reported as that.
-    let reported = wanted
-        .iter()
-        .any(|name| error.instance().get(name).is_some_and(|value| !value.is_null() && !value.is_string()));
+    let wrong = |value: &Value, kind: &Value| match kind.as_str() {
+        Some("number") => !value.is_number(),
+        _ => !value.is_string(),
+    };
+    let reported = wanted.iter().any(|(name, value)| {
+        error
+            .instance()
+            .get(name)
+            .is_some_and(|given| !given.is_null() && wrong(given, value.get("type").unwrap_or(value)))
+    });
     if !reported {
         let path = human_path(prefix, error.instance_path());
-        faults.push(FieldError { path, message: format!("needs {}", wanted.join(" or ")) });
+        let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
+        let not_zero = wanted.iter().any(|(_, value)| value.get("not").is_some());
+        let what = if not_zero { " that is not zero" } else { "" };
+        faults.push(FieldError { path, message: format!("needs {}{what}", names.join(" or ")) });
     }
+}
+
+/// The members that a shape wants, each with what it has to be.
+fn wants(branch: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    names(branch.get("required")).into_iter().filter_map(|name| Some((name, branch.get("properties")?.get(name)?)))
 }
 
 fn sentence(kind: &ValidationErrorKind, instance: &Value) -> String {

@@ -38,7 +38,8 @@ pub use validator::{CommandValidator, MAX_FAULTS};
 /// The document with exactly this name: an event's or a result's type, or a command (`outbound.create`), with the role
 /// where the roles send different bodies (`return.create.merchant`).
 pub fn document(name: &str) -> Option<Document> {
-    catalog().into_iter().find(|document| document.name == name)
+    let command = COMMANDS.iter().find(|spec| spec.document() == name).map(document::command);
+    command.or_else(|| document::messages().into_iter().find(|document| document.name == name))
 }
 
 /// The document that describes messages of this type: its own, or for a status that the bridge has no name for

@@ -134,27 +134,6 @@ pub(super) fn given_packages(body: &Value, faults: &mut Faults) {
     }
 }
 
-/// A booking that books nothing. FFN: `Stocks_QuantityAndBlockedIsZero`.
-pub(super) fn booking(body: &Value, faults: &mut Faults) {
-    books_something(body, "", faults);
-}
-
-/// [`booking`] for each of many.
-pub(super) fn bookings(body: &Value, faults: &mut Faults) {
-    each(body, faults, books_something);
-}
-
-fn books_something(booking: &Value, prefix: &str, faults: &mut Faults) {
-    let nothing = |name: &str| match booking.get(name) {
-        None | Some(Value::Null) => true,
-        // What is no number is a fault already.
-        Some(value) => value.as_f64().is_some_and(|quantity| quantity.abs() <= 0.0),
-    };
-    if booking.is_object() && nothing("quantity") && nothing("quantityBlocked") {
-        faults.add(prefix.trim_end_matches('.').to_owned(), "needs a quantity or quantityBlocked that is not zero");
-    }
-}
-
 /// The file in `data`. FFN: `Shared_InvalidContentType`, or no readable error at all.
 pub(super) fn data(body: &Value, faults: &mut Faults) {
     let Some(text) = body.get("data").and_then(Value::as_str) else { return };

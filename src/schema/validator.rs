@@ -1,6 +1,6 @@
 //! Checks the body of a command against its schema and says every fault at once.
 
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{PatternCache, ValidationError, Validator};
 use serde_json::{Map, Value};
 
 use super::command::{COMMANDS, CommandSpec};
@@ -51,7 +51,8 @@ impl CommandValidator {
     /// # Errors
     /// When a schema is not valid, which would be a fault of this code; a test holds them.
     pub fn new() -> Result<Self, ValidationError<'static>> {
-        let commands = COMMANDS.iter().map(|spec| Ok((spec, Checks::new(spec)?)));
+        let patterns = PatternCache::new();
+        let commands = COMMANDS.iter().map(|spec| Ok((spec, Checks::new(spec, &patterns)?)));
         Ok(Self { commands: commands.collect::<Result<_, ValidationError<'static>>>()? })
     }
 
@@ -76,9 +77,10 @@ impl CommandValidator {
 }
 
 impl Checks {
-    fn new(spec: &'static CommandSpec) -> Result<Self, ValidationError<'static>> {
+    fn new(spec: &'static CommandSpec, patterns: &PatternCache) -> Result<Self, ValidationError<'static>> {
         let schema = document::command(spec).schema;
-        Ok(Self { lists: Lists::new(&schema, &schema)?, whole: Check::new(schema)?, rules: spec.rules() })
+        let lists = Lists::new(&schema, &schema, patterns)?;
+        Ok(Self { lists, whole: Check::new(schema, patterns)?, rules: spec.rules() })
     }
 
     fn faults(&self, mut body: Value) -> Vec<FieldError> {
@@ -101,7 +103,7 @@ impl Checks {
 
 impl Lists {
     /// Those of the object that `schema` describes, a part of `document`.
-    fn new(schema: &Value, document: &Value) -> Result<Self, ValidationError<'static>> {
+    fn new(schema: &Value, document: &Value, patterns: &PatternCache) -> Result<Self, ValidationError<'static>> {
         let mut places = Vec::new();
         for (name, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let member = shape(member, document);
@@ -110,10 +112,10 @@ impl Lists {
                 if let Some(definitions) = document.get("$defs").filter(|_| entry.contains_key("$ref")) {
                     entry.insert("$defs".to_owned(), definitions.clone());
                 }
-                let inside = Self::new(shape(&Value::Object(items.clone()), document), document)?;
-                places.push((name.clone(), Place::List(Check::new(Value::Object(entry))?, inside)));
+                let inside = Self::new(shape(&Value::Object(items.clone()), document), document, patterns)?;
+                places.push((name.clone(), Place::List(Check::new(Value::Object(entry), patterns)?, inside)));
             } else {
-                let inside = Self::new(member, document)?;
+                let inside = Self::new(member, document, patterns)?;
                 if !inside.0.is_empty() {
                     places.push((name.clone(), Place::Object(inside)));
                 }
@@ -157,8 +159,9 @@ fn shape<'a>(schema: &'a Value, document: &'a Value) -> &'a Value {
 }
 
 impl Check {
-    fn new(schema: Value) -> Result<Self, ValidationError<'static>> {
+    fn new(schema: Value, patterns: &PatternCache) -> Result<Self, ValidationError<'static>> {
         let validator = jsonschema::options()
+            .with_pattern_cache(patterns.clone())
             .with_draft(jsonschema::Draft::Draft202012)
             .should_validate_formats(true)
             .build(&schema)?;

@@ -326,7 +326,7 @@ fn schemas_are_listed_shown_and_written_without_a_configuration() {
     wanted.sort();
     assert_eq!(names, wanted);
 
-    for name in ["ffn.outbound.shipped.v1", "outbound.create", "ffn.command.failed.v1"] {
+    for name in ["ffn.outbound.shipped.v1", "outbound.create", "return.create.fulfiller", "ffn.command.failed.v1"] {
         let one = plain(folder.path(), &["schema", name]).output().unwrap();
         assert_eq!(one.status.code(), Some(0), "{name}");
         let text = files.iter().find(|(file, _)| file.ends_with(&format!("/{name}.json"))).unwrap().1.clone();
@@ -336,6 +336,11 @@ fn schemas_are_listed_shown_and_written_without_a_configuration() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(unknown.stdout.is_empty());
     tells(&said(&unknown), &["there is no schema \"ffn.parcel.vanished.v1\"", "`ffn-bridge schema` lists all"]);
+
+    // The roles send different bodies.
+    let twice = plain(folder.path(), &["schema", "return.create"]).output().unwrap();
+    assert_eq!(twice.status.code(), Some(2));
+    tells(&said(&twice), &["each role has its own: return.create.merchant, return.create.fulfiller"]);
 
     let written = plain(folder.path(), &["schema", "--write", "here"]).output().unwrap();
     assert_eq!(written.status.code(), Some(0), "{}", said(&written));

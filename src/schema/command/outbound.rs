@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 
 use super::super::decimal::Decimal;
+use super::compose::Patch;
 use super::parts::{
-    Attribute, BestBefore, FreightOption, NewAddress, NewAttribute, NewIdentifier, PackageSize, PatchAddress,
-    ShippingType, one_of_these, words,
+    Attribute, BestBefore, FreightOption, NewAddress, NewAttribute, NewIdentifier, PackageSize, ShippingType,
+    one_of_these, words,
 };
 use super::values::{
     Base64, Currency, Jfsku, Key, Note, OutboundId, OutboundPriority, OwnOutboundId, PathId, Positive,
@@ -93,9 +94,9 @@ pub struct OutboundChange {
     /// A kind of shipping. Excludes `shippingMethodId`.
     pub shipping_type: Option<ShippingType>,
     /// Where the order goes.
-    pub shipping_address: Option<PatchAddress>,
+    pub shipping_address: Option<Patch<NewAddress>>,
     /// The sender on the label.
-    pub sender_address: Option<PatchAddress>,
+    pub sender_address: Option<Patch<NewAddress>>,
     /// What the recipient pays for shipping.
     pub shipping_fee: Option<Decimal>,
     /// The order's total.
@@ -224,15 +225,7 @@ pub struct NewAmazonSfp {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchLabelProvider {
     /// Amazon Seller Fulfilled Prime.
-    pub amazon_sfp_shipping_label_provider_data: Option<PatchAmazonSfp>,
-}
-
-/// Changes to Amazon Seller Fulfilled Prime.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PatchAmazonSfp {
-    /// The seller's id at Amazon.
-    pub seller_id: Option<Text>,
+    pub amazon_sfp_shipping_label_provider_data: Option<Patch<NewAmazonSfp>>,
 }
 
 /// A document that belongs to an order (contract 10.8).

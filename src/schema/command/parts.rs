@@ -2,6 +2,7 @@
 //! (contract 4, appendix C).
 
 use schemars::JsonSchema;
+use serde_json::{Value, json};
 
 use super::super::decimal::Decimal;
 use super::values::{Country, Filled, Note, Text};
@@ -15,54 +16,18 @@ pub struct NewAddress {
     pub salutation: Option<Text>,
     /// First name.
     pub firstname: Option<Text>,
-    /// Last name; this or `company` is needed.
-    pub lastname: Option<Text>,
-    /// Company; this or `lastname` is needed.
-    pub company: Option<Text>,
-    /// Street and house number.
-    pub street: Text,
-    /// Town.
-    pub city: Text,
-    /// Postal code; may be absent, but not empty.
-    pub zip: Option<Filled>,
-    /// Country, ISO 3166 alpha-2.
-    pub country: Country,
-    /// E-mail address.
-    pub email: Option<Text>,
-    /// Telephone number.
-    pub phone: Option<Text>,
-    /// The second extra line.
-    pub extra_line: Option<Text>,
-    /// The first extra line.
-    pub extra_address_line: Option<Text>,
-    /// State or province.
-    pub state: Option<Text>,
-    /// Mobile number.
-    pub mobile: Option<Text>,
-    /// Fax number.
-    pub fax: Option<Text>,
-}
-
-/// The members of an address that change.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PatchAddress {
-    /// Salutation.
-    pub salutation: Option<Text>,
-    /// First name.
-    pub firstname: Option<Text>,
     /// Last name.
     pub lastname: Option<Text>,
     /// Company.
     pub company: Option<Text>,
     /// Street and house number.
-    pub street: Option<Text>,
+    pub street: Text,
     /// Town.
-    pub city: Option<Text>,
+    pub city: Text,
     /// Postal code; not empty.
     pub zip: Option<Filled>,
     /// Country, ISO 3166 alpha-2.
-    pub country: Option<Country>,
+    pub country: Country,
     /// E-mail address.
     pub email: Option<Text>,
     /// Telephone number.
@@ -175,7 +140,12 @@ words!(
 );
 
 /// At least one of two members is there and holds a text that is not empty.
-pub(super) fn one_of_these(first: &str, second: &str) -> serde_json::Value {
-    let holds = |name: &str| serde_json::json!({ "required": [name], "properties": { name: { "type": "string", "minLength": 1 } } });
-    serde_json::json!([holds(first), holds(second)])
+pub(super) fn one_of_these(first: &str, second: &str) -> Value {
+    one_of(first, second, &json!({ "type": "string", "minLength": 1 }))
+}
+
+/// At least one of two members is there and is such a value.
+pub(super) fn one_of(first: &str, second: &str, value: &Value) -> Value {
+    let holds = |name: &str| json!({ "required": [name], "properties": { name: value } });
+    json!([holds(first), holds(second)])
 }

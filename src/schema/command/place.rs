@@ -2,7 +2,8 @@
 
 use schemars::JsonSchema;
 
-use super::parts::{NewAddress, PatchAddress, ShippingType, words};
+use super::compose::Patch;
+use super::parts::{NewAddress, ShippingType, words};
 use super::values::{Key, Note, ShippingMethodId, Text, TimeOfDay, WarehouseId};
 
 /// A new warehouse.
@@ -22,10 +23,10 @@ pub struct WarehouseChange {
     /// Name.
     pub name: Option<Text>,
     /// Where it is.
-    pub address: Option<PatchAddress>,
+    pub address: Option<Patch<NewAddress>>,
 }
 
-/// A new shipping method.
+/// What names a new shipping method.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewShippingMethod {
@@ -35,24 +36,20 @@ pub struct NewShippingMethod {
     pub shipping_type: ShippingType,
     /// Your own number of it, unique among yours.
     pub fulfiller_shipping_method_number: Key,
-    /// How an address to follow a parcel is made.
-    pub tracking_url_schema: Option<Text>,
-    /// The carrier's code.
-    pub carrier_code: Option<Text>,
-    /// The carrier's name.
-    pub carrier_name: Option<Text>,
-    /// Until when an order is shipped on the same day, as `HH:mm`.
-    pub cutoff_time: Option<TimeOfDay>,
-    /// A note.
-    pub note: Option<Note>,
 }
 
-/// What changes of a shipping method. Absent leaves a member as it is, null clears it.
+/// What changes of what names a shipping method.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShippingMethodChange {
     /// Name.
     pub name: Option<Text>,
+}
+
+/// What can be told of a shipping method.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShippingMethodDetails {
     /// How an address to follow a parcel is made.
     pub tracking_url_schema: Option<Text>,
     /// The carrier's code.

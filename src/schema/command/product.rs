@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 
 use super::super::decimal::Decimal;
+use super::compose::Patch;
 use super::parts::{Attribute, Condition, NewAttribute, one_of_these, words};
 use super::values::{Base64, Country, Currency, Int32, Jfsku, Key, Note, Text, UserId};
 
-/// A new product.
+/// What a new product has to have, and what is told otherwise when it changes.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProduct {
@@ -16,18 +17,6 @@ pub struct NewProduct {
     pub merchant_sku: Key,
     /// What the world knows it by; may be empty.
     pub identifier: NewProductIdentifier,
-    /// A group of yours.
-    pub product_group: Option<Text>,
-    /// Where it comes from, ISO 3166 alpha-2.
-    pub origin_country: Option<Country>,
-    /// Who makes it.
-    pub manufacturer: Option<Text>,
-    /// Weight with its packaging, in kg.
-    pub weight: Option<Decimal>,
-    /// Weight without, in kg.
-    pub net_weight: Option<Decimal>,
-    /// A note.
-    pub note: Option<Note>,
     /// How it is kept and handled; some of it can't be changed later.
     pub specifications: Option<NewSpecifications>,
     /// Its size, in metres.
@@ -36,13 +25,9 @@ pub struct NewProduct {
     pub attributes: Option<Vec<NewAttribute>>,
     /// What it costs without tax.
     pub net_retail_price: Option<NewPrice>,
-    /// Larger units that it is traded in.
-    pub bundles: Option<Vec<Bundle>>,
-    /// The state it is in; written once.
-    pub condition: Option<Condition>,
 }
 
-/// What changes of a product. Absent leaves a member as it is, null clears it; lists are replaced whole.
+/// What changes of a product.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProductChange {
@@ -52,6 +37,20 @@ pub struct ProductChange {
     pub merchant_sku: Option<Text>,
     /// What the world knows it by.
     pub identifier: Option<PatchProductIdentifier>,
+    /// How it is handled.
+    pub specifications: Option<PatchSpecifications>,
+    /// Its size, in metres.
+    pub dimensions: Option<Patch<NewSize>>,
+    /// Free attributes; replaces all.
+    pub attributes: Option<Vec<Attribute>>,
+    /// What it costs without tax.
+    pub net_retail_price: Option<Patch<NewPrice>>,
+}
+
+/// What can be told of a product, new or not.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProductDetails {
     /// A group of yours.
     pub product_group: Option<Text>,
     /// Where it comes from, ISO 3166 alpha-2.
@@ -64,15 +63,7 @@ pub struct ProductChange {
     pub net_weight: Option<Decimal>,
     /// A note.
     pub note: Option<Note>,
-    /// How it is handled.
-    pub specifications: Option<PatchSpecifications>,
-    /// Its size, in metres.
-    pub dimensions: Option<PatchSize>,
-    /// Free attributes; replaces all.
-    pub attributes: Option<Vec<Attribute>>,
-    /// What it costs without tax.
-    pub net_retail_price: Option<PatchPrice>,
-    /// Larger units that it is traded in; replaces all.
+    /// Larger units that it is traded in.
     pub bundles: Option<Vec<Bundle>>,
     /// The state it is in; written once.
     pub condition: Option<Condition>,
@@ -99,7 +90,7 @@ pub struct NewProductIdentifier {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchProductIdentifier {
     /// The maker's part number.
-    pub mpn: Option<PatchPartNumber>,
+    pub mpn: Option<Patch<NewPartNumber>>,
     /// EAN.
     pub ean: Option<Text>,
     /// ISBN.
@@ -118,16 +109,6 @@ pub struct NewPartNumber {
     pub manufacturer: Text,
     /// The number.
     pub part_number: Text,
-}
-
-/// Changes to a maker's part number.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PatchPartNumber {
-    /// The maker.
-    pub manufacturer: Option<Text>,
-    /// The number.
-    pub part_number: Option<Text>,
 }
 
 /// How a new product is kept and handled.
@@ -211,18 +192,6 @@ pub struct NewSize {
     pub width: Option<Decimal>,
 }
 
-/// Changes to the size of a product.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PatchSize {
-    /// Length.
-    pub length: Option<Decimal>,
-    /// Height.
-    pub height: Option<Decimal>,
-    /// Width.
-    pub width: Option<Decimal>,
-}
-
 /// A price.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
@@ -231,16 +200,6 @@ pub struct NewPrice {
     pub amount: Decimal,
     /// Of which currency, ISO 4217.
     pub currency: Currency,
-}
-
-/// Changes to a price.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PatchPrice {
-    /// How much.
-    pub amount: Option<Decimal>,
-    /// Of which currency, ISO 4217.
-    pub currency: Option<Currency>,
 }
 
 /// A larger unit that a product is traded in.

@@ -2,7 +2,8 @@
 
 use schemars::JsonSchema;
 
-use super::parts::{Condition, NewAddress, PatchAddress, one_of_these, words};
+use super::compose::{Both, Patch};
+use super::parts::{Condition, NewAddress, one_of_these, words};
 use super::values::{Jfsku, Key, Note, PathId, Positive, Text, UserId};
 
 /// What both roles tell of a new return.
@@ -47,36 +48,34 @@ pub struct FulfillerReturn {
     pub items: Vec<FulfillerReturnItem>,
 }
 
-/// An item of a return, as a merchant announces it. Names its product by `jfsku` or `merchantSku`, and the order's line
-/// by both ids or by none.
+/// An item of a return, as a merchant announces it.
+pub type MerchantReturnItem = Both<MerchantGoods, ReturnItem>;
+/// An item of a return, as a fulfiller announces it.
+pub type FulfillerReturnItem = Both<FulfillerGoods, ReturnItem>;
+
+/// What comes back, as a merchant names it: by `jfsku` or `merchantSku`. The order's line is named by both ids or none.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("anyOf" = one_of_these("jfsku", "merchantSku")))]
-pub struct MerchantReturnItem {
+pub struct MerchantGoods {
     /// FFN's id of the product; this or `merchantSku` is needed.
     pub jfsku: Option<Jfsku>,
     /// Your own id of the product; this or `jfsku` is needed.
     pub merchant_sku: Option<Text>,
-    /// How many come back.
-    pub quantity: Positive,
-    /// An id of your own choice. Left out, FFN makes one.
-    pub return_item_id: Option<PathId>,
-    /// The order that they were shipped with; needs `outboundItemId`.
-    pub outbound_id: Option<Text>,
-    /// The order's line; needs `outboundId`.
-    pub outbound_item_id: Option<Text>,
-    /// Why they come back.
-    pub reason: Option<ReturnReason>,
-    /// Why, in words.
-    pub reason_note: Option<Note>,
 }
 
-/// An item of a return, as a fulfiller announces it. Names the order's line by both ids or by none.
+/// What comes back, as a fulfiller names it. The order's line is named by both ids or none.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FulfillerReturnItem {
+pub struct FulfillerGoods {
     /// FFN's id of the product.
     pub jfsku: Jfsku,
+}
+
+/// How many come back, from where and why.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReturnItem {
     /// How many come back.
     pub quantity: Positive,
     /// An id of your own choice. Left out, FFN makes one.
@@ -98,7 +97,7 @@ pub struct ReturnChange {
     /// The warehouse that it goes to.
     pub warehouse_id: Option<Text>,
     /// Who sends it back.
-    pub customer_address: Option<PatchAddress>,
+    pub customer_address: Option<Patch<NewAddress>>,
     /// For the other side.
     pub internal_note: Option<Note>,
     /// For the customer.

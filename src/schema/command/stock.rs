@@ -5,17 +5,36 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 
 use super::super::decimal::Decimal;
-use super::parts::BestBefore;
+use super::compose::Both;
+use super::parts::{BestBefore, one_of};
 use super::values::{Jfsku, Key, Note, Text, WarehouseId};
 
 /// A change of a product's stock. One of `quantity` and `quantityBlocked` is not zero.
+pub type StockBooking = Both<BookedProduct, Booking>;
+
+/// The product and the warehouse of a booking. One of `quantity` and `quantityBlocked` is not zero.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StockBooking {
+pub struct BookedProduct {
     /// FFN's id of the product.
     pub jfsku: Jfsku,
     /// The warehouse.
     pub warehouse_id: WarehouseId,
+}
+
+/// The warehouse that goods came back to.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReturnWarehouse {
+    /// The warehouse.
+    pub warehouse_id: Text,
+}
+
+/// What is booked.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = books_something()))]
+pub struct Booking {
     /// How much more can be sold; less than 0 takes away.
     pub quantity: Option<Decimal>,
     /// How much more is blocked; less than 0 takes away.
@@ -32,24 +51,7 @@ pub struct StockBooking {
     pub note: Option<Note>,
 }
 
-/// Goods that came back. `quantity` and `quantityBlocked` together are the quantity of the return's item.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ReturnBooking {
-    /// The warehouse.
-    pub warehouse_id: Text,
-    /// How many can be sold again.
-    pub quantity: Option<Decimal>,
-    /// How many can't.
-    pub quantity_blocked: Option<Decimal>,
-    /// When it happened in the warehouse.
-    pub fulfiller_timestamp: DateTime<Utc>,
-    /// Your own id of the booking. Left out, the bridge makes one.
-    pub fulfiller_stock_change_id: Option<Key>,
-    /// Batch, for products that have batches.
-    pub batch: Option<Text>,
-    /// Best before, for products that have it.
-    pub best_before: Option<BestBefore>,
-    /// A note.
-    pub note: Option<Note>,
+/// One of the quantities is there and not zero: FFN refuses others with `Stocks_QuantityAndBlockedIsZero`.
+fn books_something() -> serde_json::Value {
+    one_of("quantity", "quantityBlocked", &serde_json::json!({ "type": "number", "not": { "const": 0 } }))
 }

@@ -10,17 +10,17 @@ use super::outbound::{
     OutboundNumber, StatusChanges, WarehouseChange as OutboundWarehouse,
 };
 use super::place::{
-    NewCredential, NewShippingMethod, NewWarehouse, ShippingMethodChange, ShippingMethodGrant, WarehouseChange,
-    WarehouseGrant,
+    NewCredential, NewShippingMethod, NewWarehouse, ShippingMethodChange, ShippingMethodDetails, ShippingMethodGrant,
+    WarehouseChange, WarehouseGrant,
 };
-use super::product::{NewPicture, NewProduct, ProductChange, RelatedProduct, Share, Sku, Variant};
+use super::product::{NewPicture, NewProduct, ProductChange, ProductDetails, RelatedProduct, Share, Sku, Variant};
 use super::query::{At, CompleteStock, Completion, List, OfFulfiller, OfWarehouse, Oversale, Related, Version};
 use super::returns::{
     ChangedFulfillerNumber, ChangedMerchantNumber, Finding, FulfillerReturn, FulfillerReturnItem,
     FulfillerReturnNumber, MerchantReturn, MerchantReturnItem, MerchantReturnNumber, NewReturn, ReturnChange,
     ReturnItemChange, Split,
 };
-use super::stock::{ReturnBooking, StockBooking};
+use super::stock::{Booking, ReturnWarehouse, StockBooking};
 use super::values::{Int32, Jfsku, PathId, UserId};
 use super::{CommandSpec, Role};
 use crate::schema::rules;
@@ -97,10 +97,10 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new(F, "inbound.receive", "POST inbounds/{inboundId}/incoming-goods", "Books goods of a delivery that arrived.",
         &[object_of::<StockBooking>])
         .noting(BOOKING)
-        .checked(&[rules::booking, rules::best_before]),
+        .checked(&[rules::best_before]),
     CommandSpec::new(F, "inbound.receive-bulk", "POST inbounds/{inboundId}/incoming-goods/bulk", "Books many goods of a delivery that arrived.",
         &[object_of::<IncomingGoods>])
-        .checked(&[rules::bookings, rules::best_before_of_items]),
+        .checked(&[rules::best_before_of_items]),
 
     CommandSpec::new(M, "inbound-shipment.create", "POST inbounds/{inboundId}/shipping-notifications", "Tells that parcels of a delivery left.",
         &[object_of::<NewInboundShipment>, object_of::<InboundShipment>])
@@ -149,14 +149,14 @@ pub static COMMANDS: &[CommandSpec] = &[
         .noting(PATCH),
     CommandSpec::new(BOTH, "return-item.delete", "DELETE returns/{returnId}/items/{returnItemId}", "Takes an item from a return.", &[]),
     CommandSpec::new(F, "return-item.receive", "POST returns/{returnId}/items/{returnItemId}/incomming-goods", "Books goods of a return that arrived.",
-        &[object_of::<ReturnBooking>, object_of::<Version>])
+        &[object_of::<ReturnWarehouse>, object_of::<Booking>, object_of::<Version>])
         .noting("One of `quantity` and `quantityBlocked` is the item's quantity.")
-        .checked(&[rules::booking, rules::best_before]),
+        .checked(&[rules::best_before]),
     CommandSpec::new(BOTH, "return-item.get", "GET returns/{returnId}/items/{returnItemId}", "Reads an item of a return.", &[]),
 
-    CommandSpec::new(M, "product.create", "POST products", "Creates a product.", &[object_of::<NewProduct>, object_of::<Related>])
+    CommandSpec::new(M, "product.create", "POST products", "Creates a product.", &[object_of::<NewProduct>, object_of::<ProductDetails>, object_of::<Related>])
         .noting("Fulfillers don't see it before it is shared."),
-    CommandSpec::new(M, "product.update", "PATCH products/{jfsku}", "Changes a product.", &[object_of::<ProductChange>])
+    CommandSpec::new(M, "product.update", "PATCH products/{jfsku}", "Changes a product.", &[object_of::<ProductChange>, object_of::<ProductDetails>])
         .noting(PATCH),
     CommandSpec::new(M, "product.delete", "DELETE products/{jfsku}", "Deletes a product without stock and open orders.", &[]),
     CommandSpec::new(BOTH, "product.get", "GET products/{jfsku}", "Reads a product.", &[]),
@@ -185,7 +185,7 @@ pub static COMMANDS: &[CommandSpec] = &[
 
     CommandSpec::new(F, "stock.adjust", "POST stocks/adjustments", "Corrects a stock.", &[object_of::<StockBooking>])
         .noting("For exceptions only: deliveries, parcels and returns book their stock themselves. One of `quantity` and `quantityBlocked` is not zero.")
-        .checked(&[rules::booking, rules::best_before]),
+        .checked(&[rules::best_before]),
     CommandSpec::new(BOTH, "stock.get", "GET stocks/{jfsku}", "Reads the stock of a product.", &[object_of::<At>]),
     CommandSpec::new(BOTH, "stock.get-in-warehouse", "GET stocks/{jfsku}/{warehouseId}", "Reads the stock of a product in a warehouse.", &[object_of::<At>]),
     CommandSpec::new(BOTH, "stocks.list", "GET stocks", "Lists stocks.", &[object_of::<List>, object_of::<At>]),
@@ -201,9 +201,9 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new(BOTH, "warehouse.get", "GET warehouses/{warehouseId}", "Reads a warehouse.", &[]),
     CommandSpec::new(BOTH, "warehouses.list", "GET warehouses", "Lists warehouses.", &[object_of::<List>]),
 
-    CommandSpec::new(F, "shipping-method.create", "POST shippingmethods", "Creates a shipping method.", &[object_of::<NewShippingMethod>]),
+    CommandSpec::new(F, "shipping-method.create", "POST shippingmethods", "Creates a shipping method.", &[object_of::<NewShippingMethod>, object_of::<ShippingMethodDetails>]),
     CommandSpec::new(F, "shipping-method.update", "PATCH shippingmethods/{shippingMethodId}", "Changes a shipping method.",
-        &[object_of::<ShippingMethodChange>])
+        &[object_of::<ShippingMethodChange>, object_of::<ShippingMethodDetails>])
         .noting(PATCH),
     CommandSpec::new(F, "shipping-method.delete", "DELETE shippingmethods/{shippingMethodId}", "Deletes a shipping method.", &[]),
     CommandSpec::new(BOTH, "shipping-method.get", "GET shippingmethods/{shippingMethodId}", "Reads a shipping method.", &[]),

@@ -48,8 +48,8 @@ fn value(name: &str, schema: &Value, document: &Value, full: bool) -> Value {
         kind => kind.and_then(Value::as_str),
     };
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        let usual = words.iter().find(|word| USUAL.contains(&word.as_str().unwrap_or_default()));
-        return usual.or(words.first()).cloned().unwrap_or_default();
+        let usual = USUAL.iter().find(|usual| words.iter().any(|word| word == *usual)).map(|usual| Value::from(*usual));
+        return usual.or_else(|| words.first().cloned()).unwrap_or_default();
     }
     match kind {
         Some("array") => {

@@ -82,6 +82,43 @@ fn schemas_are_fresh() {
 }
 
 #[test]
+fn schemas_are_fresh_and_so_is_the_table_of_commands() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once("<!-- commands -->\n").unwrap();
+    let (found, after) = rest.split_once("<!-- /commands -->\n").unwrap();
+    let table = command_table(None);
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, format!("{before}<!-- commands -->\n{table}<!-- /commands -->\n{after}")).unwrap();
+    } else {
+        assert!(
+            found == table,
+            "README's commands are not what the code says; run: UPDATE_SCHEMAS=1 cargo test schemas_are_fresh"
+        );
+    }
+}
+
+#[test]
+fn the_table_of_commands_takes_another_column() {
+    let table = command_table(Some(("settled", &|name| format!("as {name}"))));
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[..2], ["| command | for | call | does | settled |", "| --- | --- | --- | --- | --- |"]);
+    let row = |name: &str| lines.iter().find(|line| line.contains(&format!("`{name}`"))).copied().unwrap();
+    assert_eq!(
+        row("inbound.close"),
+        "| [`inbound.close`](schemas/commands/inbound.close.json) | both | `PUT inbounds/{inboundId}/close` | Ends a delivery; \
+         what is open is announced no more | as inbound.close |"
+    );
+    assert!(row("return.create").starts_with(
+        "| `return.create`: [merchant](schemas/commands/return.create.merchant.json), \
+         [fulfiller](schemas/commands/return.create.fulfiller.json) | both | "
+    ));
+    let names: std::collections::BTreeSet<&str> = COMMANDS.iter().map(|spec| spec.name).collect();
+    assert_eq!(lines.len(), 2 + names.len());
+    assert!(lines.iter().all(|line| line.matches(" | ").count() == 4), "{table}");
+}
+
+#[test]
 fn every_document_is_valid_2020_12_and_its_example_fits() {
     let documents = catalog();
     let of_entities = Resource::all().map(|it| it.events().len() + usize::from(it.statuses.is_some())).sum::<usize>();
