@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde_json::value::RawValue;
 
@@ -70,6 +71,8 @@ pub struct Executor<'a> {
     pub config: &'a Config,
     /// W3C trace context of the command.
     pub traceparent: Option<&'a str>,
+    /// When it is too late to send the command; what was sent is looked up all the same.
+    pub deadline: Option<DateTime<Utc>>,
 }
 
 /// What looking brought.
@@ -84,7 +87,7 @@ impl Executor<'_> {
     /// Executes a validated command. `in_doubt`: an earlier try may have had its effect.
     pub async fn execute(&self, operation: &'static Operation, fields: &Fields, in_doubt: bool) -> Outcome {
         let (left, pause) = (self.config.quick_attempts, self.config.quick_delay);
-        let mut tries = Tries { in_doubt, sent: false, left, pause };
+        let mut tries = Tries { in_doubt, sent: false, looked: false, left, pause };
         loop {
             if let Some(wait) = self.client.closed_for().filter(|wait| *wait > LONGEST_PAUSE) {
                 let setback = if tries.in_doubt { Setback::Away } else { Setback::NotTried };
@@ -120,11 +123,14 @@ impl Executor<'_> {
         if tries.in_doubt {
             match self.settle(operation, fields).await {
                 Ok(Settled::Done(outcome)) => return Ok(outcome),
-                Ok(Settled::NotDone) => tries.in_doubt = false,
+                Ok(Settled::NotDone) => (tries.in_doubt, tries.looked) = (false, true),
                 // What can't be looked up stays unknown: it must not read as FFN's no.
                 Err(error) if error.disposition() == Disposition::Never => return Ok(unknown(&error)),
                 Err(error) => return Err(error),
             }
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Utc::now()) {
+            return Ok(Outcome::Failed { error: too_late(), reconciled: tries.looked });
         }
         let request = match operation.request(self.client, fields).await {
             Ok(mut request) => {
@@ -224,6 +230,8 @@ struct Tries {
     in_doubt: bool,
     /// Whether anything was sent that could have had the effect.
     sent: bool,
+    /// Whether a look has shown that nothing was done.
+    looked: bool,
     left: u32,
     pause: Duration,
 }
@@ -257,6 +265,18 @@ fn later(error: Error) -> Result<Outcome, Error> {
     match error.disposition() {
         Disposition::Never => Ok(failed(&error, false)),
         Disposition::Again { .. } | Disposition::InDoubt | Disposition::NeedsLogin => Err(error),
+    }
+}
+
+/// The end of a command that was not carried out before its deadline.
+pub fn too_late() -> CommandError {
+    CommandError {
+        code: ErrorCode::RetriesExhausted,
+        message: "it was not carried out before its deadline; put it back if it is still wanted".to_owned(),
+        retryable: true,
+        http_status: None,
+        ffn_error_code: None,
+        fields: Vec::new(),
     }
 }
 
