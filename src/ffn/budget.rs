@@ -16,8 +16,10 @@ use super::config::RateLimit;
 const SETTLES: Duration = Duration::from_secs(1);
 /// How long it is left as it is before it rises by a step.
 const STEP: Duration = Duration::from_secs(10);
-/// How much slower than configured it can get.
+/// How much slower than configured it gets without a limit that is named.
 const SLOWEST: u32 = 64;
+/// A limit of fewer calls than this is taken for a mistake, so that it stops nobody.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What an answer says of the limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,14 +68,13 @@ impl Budget {
     /// Learns from an answer. `true`: the time between two calls has changed.
     pub(super) fn learn(&mut self, hint: Hint, now: Instant) -> bool {
         let before = self.spacing;
-        let slowest = self.configured * SLOWEST;
         if let Some(spacing) = hint.spacing {
-            self.allowed = (spacing / 9 * 10).clamp(self.configured, slowest);
+            self.allowed = (spacing / 9 * 10).min(LONGEST).max(self.configured);
         }
         let has_been = self.changed.map(|changed| now.saturating_duration_since(changed));
         if hint.is_spent {
             if has_been.is_none_or(|time| time >= SETTLES) {
-                self.spacing = (self.spacing * 2).min(slowest);
+                self.spacing = (self.spacing * 2).min((self.configured * SLOWEST).max(self.allowed));
                 self.changed = Some(now);
             }
         } else if self.spacing > self.allowed && has_been.is_some_and(|time| time >= STEP) {
