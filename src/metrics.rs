@@ -39,6 +39,8 @@ pub struct FfnMetrics {
     pub login_required: IntGaugeVec,
     /// Seconds the server's clock is ahead of this machine's: `{account}`.
     pub clock_skew: GaugeVec,
+    /// Calls a second that the account may make now: `{account}`.
+    pub budget: GaugeVec,
 }
 
 /// Reading feeds and publishing events.
@@ -87,6 +89,10 @@ pub struct CommandMetrics {
     pub retries: IntCounterVec,
     /// Commands set aside by error code: `{account,code}`.
     pub dead_letters: IntCounterVec,
+    /// 1 while the account can't call and its commands wait in its held queue: `{account}`.
+    pub paused: IntGaugeVec,
+    /// Commands in the account's held queue; asked of the broker at scrape: `{account}`.
+    pub held: IntGaugeVec,
 }
 
 /// The broker.
@@ -146,6 +152,12 @@ impl Metrics {
                 &registry,
                 "clock_skew_seconds",
                 "How far the server's clock is ahead of this machine's.",
+                &["account"],
+            )?,
+            budget: gauge(
+                &registry,
+                "api_budget_calls_per_second",
+                "Calls that the account may make now: as configured, or less where FFN says so.",
                 &["account"],
             )?,
         };
@@ -248,6 +260,18 @@ impl Metrics {
                 &["account", "command"],
             )?,
             dead_letters: counter(&registry, "dead_letters_total", "Commands set aside.", &["account", "code"])?,
+            paused: int_gauge(
+                &registry,
+                "commands_paused",
+                "1 while the account can't call and its commands wait.",
+                &["account"],
+            )?,
+            held: int_gauge(
+                &registry,
+                "commands_held",
+                "Commands that wait until the account can call.",
+                &["account"],
+            )?,
         };
         let broker = BrokerMetrics {
             connected: register(

@@ -160,6 +160,7 @@ impl App {
                 progress: self.progress.clone(),
                 accounts: self.accounts.clone(),
                 publishing: self.publishing.clone(),
+                broker: self.config.broker.clone(),
             },
             started_at: chrono::Utc::now(),
         })
@@ -206,6 +207,8 @@ impl App {
                 }
                 commands.retries.with_label_values(&[name, operation.name]).inc_by(0);
             }
+            commands.paused.with_label_values(&[name]).set(0);
+            commands.held.with_label_values(&[name]).set(0);
             for code in ErrorCode::ALL {
                 commands.dead_letters.with_label_values(&[name, code.as_str()]).inc_by(0);
             }

@@ -2,15 +2,20 @@
 //! they keep growing while nothing happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Account;
-use crate::broker::Link;
+use crate::broker::{self, Link, topology};
 use crate::domain::account::AccountName;
 use crate::domain::feed::FeedName;
 use crate::domain::message::Lane;
 use crate::events::{FeedProgress, Progress};
 use crate::metrics::Metrics;
 use crate::store::{self, Backlog, Journal, Parking, Sqlite};
+use crate::telemetry::Chain;
+
+/// How long a scrape waits for the broker.
+const COUNT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the admin server's answers come from.
 pub(super) struct Scrape {
@@ -19,6 +24,7 @@ pub(super) struct Scrape {
     pub(super) progress: Progress,
     pub(super) accounts: Vec<Account>,
     pub(super) publishing: Arc<Link>,
+    pub(super) broker: broker::Config,
 }
 
 impl Scrape {
@@ -43,8 +49,30 @@ impl Scrape {
                 self.metrics.events.feed_lag.with_label_values(&[account.as_str(), feed.as_str()]).set(lag);
             }
         }
+        self.count_held().await;
         self.metrics.broker.connected.set(self.publishing.is_connected().into());
         self.metrics.render().map_err(|error| error.to_string())
+    }
+
+    /// Asks the broker what is held. While it can't be asked the last answer stands.
+    async fn count_held(&self) {
+        if !self.publishing.is_connected() {
+            return;
+        }
+        let count = async {
+            for account in &self.accounts {
+                let name = account.client.account();
+                match broker::depth(&self.publishing, &topology::held_queue(&self.broker, name)).await {
+                    Ok(count) => self.metrics.commands.held.with_label_values(&[name.as_str()]).set(count.into()),
+                    Err(error) => {
+                        tracing::debug!(account = %name, error = %Chain(&error), "what is held can't be counted")
+                    }
+                }
+            }
+        };
+        if tokio::time::timeout(COUNT_PATIENCE, count).await.is_err() {
+            tracing::debug!("the broker does not say in time what is held");
+        }
     }
 
     /// Every feed of an account.

@@ -1,5 +1,6 @@
 //! Consuming: a subscription with a prefetch, and deliveries that are acknowledged last.
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
@@ -83,9 +84,7 @@ impl Consumer {
     /// # Errors
     /// The channel broke, or the queue is gone.
     pub async fn ready(&self) -> Result<u32, Error> {
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let declared = self.channel.queue_declare(short(&self.queue)?, options, FieldTable::default());
-        Ok(answered("count the messages of a queue", declared).await?.message_count())
+        count(&self.channel, &self.queue).await
     }
 
     /// Ends the subscription and gives what was not acknowledged back to the queue, all of it at once and to
@@ -96,6 +95,23 @@ impl Consumer {
             tracing::debug!(%error, "closing the channel failed");
         }
     }
+}
+
+/// How many messages of `queue` are with no consumer.
+///
+/// # Errors
+/// No connection, or no such queue.
+pub async fn depth(link: &Link, queue: &str) -> Result<u32, Error> {
+    let channel = link.channel().await?;
+    let depth = count(&channel, queue).await?;
+    answered("close the channel", channel.close(200, "done".into())).await?;
+    Ok(depth)
+}
+
+async fn count(channel: &Channel, queue: &str) -> Result<u32, Error> {
+    let options = QueueDeclareOptions { passive: true, ..Default::default() };
+    let declared = channel.queue_declare(short(queue)?, options, FieldTable::default());
+    Ok(answered("count the messages of a queue", declared).await?.message_count())
 }
 
 async fn consume(channel: &Channel, queue: &str, options: BasicConsumeOptions) -> Result<lapin::Consumer, Error> {
@@ -148,6 +164,22 @@ impl Delivery {
     /// AMQP `type`.
     pub fn message_type(&self) -> Option<&str> {
         self.inner.properties.kind().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP `expiration`: the time to live in milliseconds, as text.
+    pub fn expiration(&self) -> Option<&str> {
+        self.inner.properties.expiration().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP `timestamp`.
+    pub fn timestamp(&self) -> Option<DateTime<Utc>> {
+        let seconds = self.inner.properties.timestamp().as_ref()?;
+        DateTime::from_timestamp(i64::try_from(*seconds).ok()?, 0)
+    }
+
+    /// Whether there is a header of that name, whatever it holds.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.inner.properties.headers().as_ref().is_some_and(|headers| headers.contains_key(name))
     }
 
     /// A header, if it is a text.

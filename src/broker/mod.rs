@@ -16,7 +16,7 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 
 pub use config::Config;
-pub use consumer::{Consumer, DIRECT_REPLY_TO, Delivery};
+pub use consumer::{Consumer, DIRECT_REPLY_TO, Delivery, depth};
 pub use link::Link;
 pub use publisher::{Fates, Forward, Outgoing, Publisher};
 

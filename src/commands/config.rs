@@ -15,4 +15,12 @@ pub struct Config {
     /// After an outcome that nobody knows: how long to wait before looking, and again before sending
     /// once more, because the first request may still be running at FFN (contract 10.3, rule 7).
     pub settle_delay: Duration,
+    /// Pause before FFN is asked again whether it answers; it doubles for each further one, with jitter.
+    pub probe_delay: Duration,
+    /// The longest of these pauses, before jitter.
+    pub probe_max_delay: Duration,
+    /// Starts of a command that a process did not survive, in a row, before it is set aside.
+    pub max_crashes: u32,
+    /// The largest body of a command, in bytes.
+    pub max_body: usize,
 }

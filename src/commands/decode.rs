@@ -3,7 +3,9 @@
 //! Nothing here calls anybody. Whatever bytes arrive, the answer is a [`Command`] or a [`Refusal`]
 //! that says what is wrong; never a panic, never silence.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -19,6 +21,11 @@ pub const COMMAND_ID_HEADER: &str = "ffn-command-id";
 pub const REDELIVERED_HEADER: &str = "ffn-redelivered";
 /// Header with which a publisher sets the ordering key.
 pub const ORDERING_KEY_HEADER: &str = "ffn-ordering-key";
+/// Header with which a publisher says when it is too late: an instant, or a duration from the message's
+/// `timestamp`, or else from its first delivery.
+pub const DEADLINE_HEADER: &str = "ffn-deadline";
+/// Header that carries the instant of a deadline or an `expiration` through the waiting and held queues.
+pub const EXPIRES_HEADER: &str = "ffn-expires-at";
 
 /// Header of a dead letter: when it last failed. One that comes back with it was put back.
 pub const LAST_FAILED_HEADER: &str = "ffn-last-failed-at";
@@ -46,6 +53,8 @@ pub struct Envelope {
     pub redelivered: bool,
     /// When it last failed, if it was put back from the dead-letter queue.
     pub put_back: Option<DateTime<Utc>>,
+    /// When it is too late to carry it out. One that was put back has none.
+    pub deadline: Option<DateTime<Utc>>,
 }
 
 /// A command that can be read, though not yet validated.
@@ -85,8 +94,19 @@ struct StructuredCommand {
 ///
 /// # Errors
 /// A refusal that names what is wrong.
-pub fn decode(delivery: &Delivery) -> Result<Command, Box<Refusal>> {
+pub fn decode(delivery: &Delivery, max_body: usize) -> Result<Command, Box<Refusal>> {
     let mut envelope = envelope(delivery);
+    let size = delivery.body().len();
+    if size > max_body {
+        let message = format!("has {size} bytes, and commands.max_body allows {max_body}");
+        return Err(refuse(envelope, "", message));
+    }
+    match deadline(delivery, Utc::now()) {
+        // Who puts a command back wants it done after all.
+        Ok(_) if envelope.put_back.is_some() => {}
+        Ok(deadline) => envelope.deadline = deadline,
+        Err(message) => return Err(refuse(envelope, DEADLINE_HEADER, message)),
+    }
     let structured = delivery.content_type().is_some_and(is_structured);
     let (body, event_type) = if structured {
         match serde_json::from_slice::<StructuredCommand>(delivery.body()) {
@@ -139,8 +159,47 @@ fn envelope(delivery: &Delivery) -> Envelope {
         traceparent: delivery.header("traceparent").filter(|value| is_traceparent(value)),
         redelivered: delivery.redelivered() || delivery.header(REDELIVERED_HEADER).is_some(),
         put_back: delivery.header(LAST_FAILED_HEADER).and_then(|text| text.parse().ok()),
+        deadline: None,
         routing_key,
     }
+}
+
+/// When it is too late for the command: its own word, or the time to live that the broker has left to us.
+/// What is counted from its begin was written down when it was first sent on.
+fn deadline(delivery: &Delivery, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String> {
+    let written: Option<DateTime<Utc>> = delivery.header(EXPIRES_HEADER).and_then(|text| text.parse().ok());
+    if written.is_some() {
+        return Ok(written);
+    }
+    let given = if delivery.has_header(DEADLINE_HEADER) {
+        let wanted = "is neither an instant such as \"2026-01-05T08:00:00Z\" nor a duration such as \"5m\"";
+        let text = delivery.header(DEADLINE_HEADER).ok_or_else(|| wanted.to_owned())?;
+        Some(read_deadline(text.trim(), begin(delivery.timestamp(), now)).ok_or_else(|| wanted.to_owned())?)
+    } else {
+        None
+    };
+    let lives = delivery.expiration().and_then(|text| text.parse().ok()).map(Duration::from_millis);
+    let expires = lives.and_then(|lives| {
+        // Older than that it would not be here: the publisher's clock is not ours.
+        let begin = delivery.timestamp().map(|sent| begin(Some(sent), now));
+        let begin = begin.filter(|begin| (now - begin).to_std().is_ok_and(|age| age <= lives)).unwrap_or(now);
+        after(begin, lives)
+    });
+    Ok(given.into_iter().chain(expires).min())
+}
+
+fn read_deadline(text: &str, begin: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc());
+    instant.or_else(|| after(begin, humantime::parse_duration(text).ok()?))
+}
+
+/// When a command was sent, as its publisher says, or now: nothing was sent later than that.
+fn begin(sent: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    sent.map_or(now, |sent| sent.min(now))
+}
+
+fn after(begin: DateTime<Utc>, wait: Duration) -> Option<DateTime<Utc>> {
+    begin.checked_add_signed(TimeDelta::from_std(wait).ok()?)
 }
 
 /// Takes a CloudEvent's id where the message has none.

@@ -70,6 +70,8 @@ pub struct Executor<'a> {
     pub config: &'a Config,
     /// W3C trace context of the command.
     pub traceparent: Option<&'a str>,
+    /// When it is too late to send the command; what was sent is looked up all the same.
+    pub deadline: Option<DateTime<Utc>>,
 }
 
 /// A validated command, and what is known of earlier tries.
@@ -104,6 +106,7 @@ impl Executor<'_> {
             // Without a message_id only its own number tells a repetition from a new command, where FFN does not.
             in_doubt: asked.in_doubt || (!asked.has_own_id && is_known_by_number(operation, asked.fields)),
             sent: false,
+            looked: false,
             left: self.config.quick_attempts,
             pause: self.config.quick_delay,
             fields,
@@ -140,16 +143,24 @@ impl Executor<'_> {
         if tries.in_doubt {
             match self.case(operation, tries).settle().await {
                 Ok(Settled::Ended(outcome)) => return Ok(outcome),
-                Ok(Settled::NotDone) => tries.in_doubt = false,
+                Ok(Settled::NotDone) => (tries.in_doubt, tries.looked) = (false, true),
                 Ok(Settled::SendAgain) => {}
                 Ok(Settled::Rest(rest)) => {
                     tries.fields = rest;
-                    tries.in_doubt = false;
+                    (tries.in_doubt, tries.looked) = (false, true);
                 }
                 // What can't be looked up stays unknown: it must not read as FFN's no.
                 Err(error) if error.disposition() == Disposition::Never => return Ok(unknown(&error)),
                 Err(error) => return Err(error),
             }
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Utc::now()) {
+            // One that would be sent again only to be told of what was done is still in doubt.
+            return Ok(if tries.in_doubt {
+                unknown_because("its deadline has passed, and only sending it again could tell".to_owned())
+            } else {
+                Outcome::Failed { error: too_late(), reconciled: tries.looked }
+            });
         }
         let request = match operation.request(self.client, &tries.fields).await {
             Ok(mut request) => {
@@ -249,6 +260,8 @@ struct Tries {
     in_doubt: bool,
     /// Whether anything was sent that could have had the effect.
     sent: bool,
+    /// Whether a look has shown that nothing was done.
+    looked: bool,
     left: u32,
     pause: Duration,
 }
@@ -282,6 +295,18 @@ fn later(error: Error) -> Result<Outcome, Error> {
     match error.disposition() {
         Disposition::Never => Ok(failed(&error, false)),
         Disposition::Again { .. } | Disposition::InDoubt | Disposition::NeedsLogin => Err(error),
+    }
+}
+
+/// The end of a command that was not carried out before its deadline.
+pub fn too_late() -> CommandError {
+    CommandError {
+        code: ErrorCode::RetriesExhausted,
+        message: "it was not carried out before its deadline; put it back if it is still wanted".to_owned(),
+        retryable: true,
+        http_status: None,
+        ffn_error_code: None,
+        fields: Vec::new(),
     }
 }
 

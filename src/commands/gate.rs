@@ -1,6 +1,6 @@
 //! Whether an account's commands are executed, or wait in its held queue.
 //!
-//! Nothing here knows why an account can't call: whoever does, pauses it ([`super::sign_in`], and a
+//! Nothing here knows why an account can't call: whoever does, pauses it ([`super::pause`], and a
 //! command that ends that way), and whoever finds that it can call again, resumes it.
 //!
 //! - [`Phase::Open`]: commands are executed as they come from the commands queue. The held queue is empty.

@@ -12,7 +12,7 @@ use super::decode::decode;
 use super::gate::Taken;
 use super::held::Held;
 use super::lanes::Lanes;
-use super::sign_in;
+use super::pause;
 use super::worker::{Job, Worker};
 use crate::broker::{self, Consumer, Delivery, Link, Publisher, RETRY, topology};
 use crate::store::Store;
@@ -56,7 +56,7 @@ impl Crew {
     }
 
     fn push(&self, delivery: Delivery, taken: Option<Taken>, stop: &CancellationToken) {
-        let command = decode(&delivery);
+        let command = decode(&delivery, self.worker.config.max_body);
         let job = Job { delivery, command, arrived: Instant::now(), taken };
         let (lane, id) = job.lane();
         let (worker, stop) = (self.worker.clone(), stop.clone());
@@ -99,7 +99,9 @@ impl Intake {
             store: self.store.clone(),
         });
         let held = join_all(held.map(|held| held.run(&crew, &stop)));
-        let watched = join_all(accounts.map(|(_, account)| sign_in::watch(account, &stop)));
+        let watched = join_all(
+            accounts.map(|(_, account)| pause::watch(account, &self.worker.config, &self.worker.metrics, &stop)),
+        );
         join(self.run_commands(&crew, &stop), join(held, watched)).await;
     }
 

@@ -11,8 +11,8 @@
 //! Who does what: [`Intake`] takes deliveries and keeps those of one ordering key in order; `decode`
 //! reads routing key, identity and body; [`Worker`] writes the inbox row before the call and the
 //! outcome with its result after it, and acknowledges last; `executor` calls FFN, and `settle` finds out by asking
-//! what became of a call in doubt; `reply` writes the result. While an account can't call, its `gate` sends its commands to its held
-//! queue instead; `held` works that off when it can call again, and `sign_in` says when.
+//! what became of a call in doubt; `reply` writes the result. While an account can't call, its `gate` sends its
+//! commands to its held queue instead; `held` works that off when it can call again, and `pause` finds out when.
 //!
 //! The states of a command in the inbox, and who sets them: `running` (worker, before the call),
 //! `waiting` (worker, before it goes to a waiting queue), `finished` (worker, with the result). One
@@ -30,9 +30,9 @@ mod gate;
 mod held;
 mod intake;
 mod lanes;
+mod pause;
 mod reply;
 mod settle;
-mod sign_in;
 mod worker;
 
 pub use config::Config;

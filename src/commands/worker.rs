@@ -20,10 +20,13 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::decode::{COMMAND_ID_HEADER, Command, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER, Refusal};
-use super::executor::{Asked, Executor, Outcome};
+use super::decode::{
+    COMMAND_ID_HEADER, Command, EXPIRES_HEADER, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER, Refusal,
+};
+use super::executor::{Asked, Executor, Outcome, too_late};
 use super::gate::{AccountGate, Phase, Taken};
 use super::lanes::LaneKey;
+use super::pause::Probe;
 use super::reply::{Ending, Reply};
 use crate::broker::{self, Delivery, Forward, Publisher, RETRY, topology};
 use crate::domain::account::AccountName;
@@ -34,7 +37,7 @@ use crate::ffn::{Auth, Client};
 use crate::metrics::CommandMetrics;
 use crate::schema::CommandValidator;
 use crate::schema::result::{CommandError, ErrorCode, FieldError, ResultSucceeded};
-use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, HELD, Setback, Store};
+use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, HELD, Setback, Store, Trial};
 use crate::telemetry::Chain;
 
 /// How long a waiting command holds back others of its key beyond its wait, before it counts as lost.
@@ -73,12 +76,21 @@ pub struct Account {
     pub auth: Arc<Auth>,
     /// Whether its commands are executed or held.
     pub gate: Arc<AccountGate>,
+    /// Whether FFN answers it.
+    pub probe: Arc<Probe>,
 }
 
 impl Account {
     /// An account at start.
     pub fn new(client: Arc<Client>, auth: Arc<Auth>) -> Self {
-        Self { client, auth, gate: Arc::new(AccountGate::new()) }
+        Self { client, auth, gate: Arc::new(AccountGate::new()), probe: Arc::default() }
+    }
+
+    /// Whether the trouble of a command that was begun at `since` is that FFN does not answer the account.
+    async fn is_away(&self, error: &CommandError, since: Instant) -> bool {
+        // A code of FFN's own is about the command; only a limit is about the account.
+        let may_be = error.ffn_error_code.is_none() || error.http_status == Some(429);
+        may_be && (self.gate.phase() == Phase::Paused || self.probe.is_away(&self.client, since).await)
     }
 }
 
@@ -252,7 +264,6 @@ impl Worker {
 
     async fn process(&self, job: &Job, accepted: &Accepted<'_>) -> Result<Settled, Error> {
         let Accepted { command, account, operation, key, .. } = accepted;
-        let client = &*account.client;
         let arrival = Arrival {
             key: key.clone(),
             routing_key: command.envelope.routing_key.clone(),
@@ -260,10 +271,9 @@ impl Worker {
             ordering_key: accepted.ordering_key.clone(),
             put_back: command.envelope.put_back,
         };
-        let (attempt, in_doubt, first_failed_at, arrived_at) = match self.store.begin(arrival).await? {
-            Begin::Execute { attempt, in_doubt, first_failed_at, arrived_at } => {
-                (attempt, in_doubt, first_failed_at, arrived_at)
-            }
+        let is_late = || command.envelope.deadline.is_some_and(|deadline| deadline <= Utc::now());
+        let trial = match self.store.begin(arrival).await? {
+            Begin::Execute(trial) => trial,
             Begin::Finished(finished) => {
                 self.answer_again(job, accepted, *finished).await?;
                 return Ok(Settled::Done);
@@ -272,27 +282,45 @@ impl Worker {
                 self.refuse(job, conflict(&command.envelope)).await?;
                 return Ok(Settled::Done);
             }
-            Begin::Behind => {
+            Begin::Behind(trial) if is_late() && !trial.in_doubt => {
+                self.fail(job, accepted, trial.attempt, trial.first_failed_at, too_late()).await?;
+                return Ok(Settled::Done);
+            }
+            Begin::Behind(_) => {
                 self.postpone(job, accepted, Setback::Behind, None, None).await?;
                 return Ok(Settled::Done);
             }
         };
         // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
+        let Trial { attempt, crashes, first_failed_at, arrived_at, .. } = trial;
         let Envelope { redelivered, has_own_id, .. } = command.envelope;
         let is_repetition = redelivered && !has_own_id;
+        let in_doubt = trial.in_doubt || is_repetition;
+        let is_poisonous = crashes >= self.config.max_crashes;
+        if is_poisonous || (is_late() && !in_doubt) {
+            let error = if is_poisonous { poisonous(crashes) } else { too_late() };
+            self.fail(job, accepted, attempt.saturating_sub(1), first_failed_at, error).await?;
+            return Ok(Settled::Done);
+        }
         if attempt > 1 {
             self.metrics.retries.with_label_values(&[key.account.as_str(), operation.name]).inc();
         }
-        let executor = Executor { client, config: &self.config, traceparent: command.envelope.traceparent.as_deref() };
+        let executor = Executor {
+            client: &account.client,
+            config: &self.config,
+            traceparent: command.envelope.traceparent.as_deref(),
+            deadline: command.envelope.deadline,
+        };
         let asked = Asked {
             operation,
             fields: &accepted.fields,
             id: &key.id,
             has_own_id,
             arrived_at: (!is_repetition).then_some(arrived_at),
-            in_doubt: in_doubt || is_repetition,
+            in_doubt,
             redelivered,
         };
+        let begun = Instant::now();
         match executor.execute(&asked).await {
             Outcome::Done { subject, reconciled, response } => {
                 let result = ResultSucceeded {
@@ -308,22 +336,41 @@ impl Worker {
                 let ending = Ending::failed(&command.envelope, attempt, reconciled, error);
                 self.finish(job, accepted, attempt, first_failed_at, ending).await?;
             }
-            Outcome::Later { setback, error, .. }
-                if matches!(setback, Setback::InDoubt | Setback::NoEffect) && attempt >= self.config.max_attempts =>
-            {
-                let ending = Ending::failed(&command.envelope, attempt, false, exhausted(setback, attempt, error));
-                self.finish(job, accepted, attempt, first_failed_at, ending).await?;
-            }
-            Outcome::Later { setback, after, error } => {
-                tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits for its next attempt");
-                self.postpone(job, accepted, setback, after, first_failed_at).await?;
+            Outcome::Later { setback, .. } | Outcome::Unable { setback, .. } if is_late() && !setback.is_in_doubt() => {
+                self.fail(job, accepted, attempt, first_failed_at, too_late()).await?;
             }
             Outcome::Unable { setback, error } => {
                 tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits until its account can call");
                 return self.unable(job, accepted, setback).await;
             }
+            Outcome::Later { setback, error, .. } if account.is_away(&error, begun).await => {
+                tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits until FFN answers");
+                return self.unable(job, accepted, setback.uncounted()).await;
+            }
+            Outcome::Later { setback, error, .. }
+                if is_late() || (setback.counts() && attempt >= self.config.max_attempts) =>
+            {
+                self.fail(job, accepted, attempt, first_failed_at, exhausted(setback, attempt, error)).await?;
+            }
+            Outcome::Later { setback, after, error } => {
+                tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits for its next attempt");
+                self.postpone(job, accepted, setback, after, first_failed_at).await?;
+            }
         }
         Ok(Settled::Done)
+    }
+
+    /// Records that a command has failed for good.
+    async fn fail(
+        &self,
+        job: &Job,
+        accepted: &Accepted<'_>,
+        attempts: u32,
+        first_failed_at: Option<DateTime<Utc>>,
+        error: CommandError,
+    ) -> Result<(), Error> {
+        let ending = Ending::failed(&accepted.command.envelope, attempts, false, error);
+        self.finish(job, accepted, attempts, first_failed_at, ending).await
     }
 
     /// Stops the account's commands, and has this one wait in the held queue: at its place, if it came
@@ -347,12 +394,9 @@ impl Worker {
             return Ok(Settled::Left);
         }
         let envelope = &accepted.command.envelope;
-        let mut headers = Vec::new();
-        if !envelope.has_own_id {
-            headers.push((COMMAND_ID_HEADER, accepted.key.id.clone()));
-            if envelope.redelivered {
-                headers.push((REDELIVERED_HEADER, "true".to_owned()));
-            }
+        let mut headers = carried(envelope);
+        if !envelope.has_own_id && envelope.redelivered {
+            headers.push((REDELIVERED_HEADER, "true".to_owned()));
         }
         let exchange = topology::held_queue(&self.broker, &accepted.key.account);
         self.forward(job, &exchange, headers).await?;
@@ -465,13 +509,11 @@ impl Worker {
         after: Option<Duration>,
         first_failed_at: Option<DateTime<Utc>>,
     ) -> Result<(), Error> {
-        let step = wait_step(&self.broker.retry_steps, after, first_failed_at, Utc::now());
+        let deadline = accepted.command.envelope.deadline;
+        let step = wait_step(&self.broker.retry_steps, after, first_failed_at, deadline, Utc::now());
         let hold_until = Utc::now() + TimeDelta::from_std(step).unwrap_or(TimeDelta::zero()) + HOLD_GRACE;
         self.store.wait(&accepted.key, setback, hold_until).await?;
-        let mut headers = Vec::new();
-        if !accepted.command.envelope.has_own_id {
-            headers.push((COMMAND_ID_HEADER, accepted.key.id.clone()));
-        }
+        let headers = carried(&accepted.command.envelope);
         self.forward(job, &topology::wait_exchange(&self.broker, step), headers).await?;
         self.count(job, accepted.operation.name, "retried");
         Ok(())
@@ -522,32 +564,58 @@ fn conflict(envelope: &Envelope) -> Refusal {
     Refusal { envelope: envelope.clone(), error }
 }
 
-/// The end of a command that has used up its attempts.
+/// The end of a command that takes the process down with it, as far as the record can tell.
+fn poisonous(crashes: u32) -> CommandError {
+    CommandError {
+        code: ErrorCode::OutcomeUnknown,
+        message: format!(
+            "the bridge was ended in the middle of it {crashes} times in a row, so it is not tried again; whether FFN has \
+             carried it out is not known. Put back, it is looked up first"
+        ),
+        retryable: true,
+        http_status: None,
+        ffn_error_code: None,
+        fields: Vec::new(),
+    }
+}
+
+/// What a command needs to be known by on its way through a waiting or held queue.
+fn carried(envelope: &Envelope) -> Vec<(&'static str, String)> {
+    let id = (!envelope.has_own_id).then(|| (COMMAND_ID_HEADER, envelope.id.clone()));
+    let expires = envelope.deadline.map(|deadline| (EXPIRES_HEADER, rfc3339(deadline)));
+    id.into_iter().chain(expires).collect()
+}
+
+/// The end of a command that has used up its attempts or its time.
 fn exhausted(setback: Setback, attempts: u32, last: CommandError) -> CommandError {
-    let (code, what) = match setback {
-        Setback::InDoubt => (ErrorCode::OutcomeUnknown, "whether FFN carried it out could not be found out"),
-        Setback::NoEffect | Setback::Away | Setback::NotTried | Setback::Behind => {
-            (ErrorCode::RetriesExhausted, "it did not succeed")
-        }
+    let (code, what) = if setback.is_in_doubt() {
+        (ErrorCode::OutcomeUnknown, "whether FFN carried it out could not be found out")
+    } else {
+        (ErrorCode::RetriesExhausted, "it did not succeed")
     };
     CommandError { code, message: format!("{what} in {attempts} attempts; the last: {}", last.message), ..last }
 }
 
 /// The step of the ladder to wait on: what FFN asked for, or else the longest step that is not longer
-/// than the command has been failing already, so that waits grow with the trouble.
+/// than the command has been failing already, so that waits grow with the trouble. A deadline shortens it, and
+/// is overslept by no more than the first step.
 fn wait_step(
     steps: &[Duration],
     after: Option<Duration>,
     first_failed_at: Option<DateTime<Utc>>,
+    deadline: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Duration {
     let first = steps.first().copied().unwrap_or_default();
     let failing = first_failed_at.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
-    match after {
+    let wanted = match after {
         Some(after) => steps.iter().copied().find(|step| *step >= after).or(steps.last().copied()),
         None => steps.iter().copied().rfind(|step| *step <= failing),
     }
-    .unwrap_or(first)
+    .unwrap_or(first);
+    let left = deadline.map(|deadline| (deadline - now).to_std().unwrap_or_default());
+    let is_in_time = |step: &Duration| *step <= wanted && left.is_none_or(|left| *step <= left);
+    steps.iter().copied().rfind(is_in_time).unwrap_or(first)
 }
 
 /// A publisher's text, short enough for a log or a message.
@@ -564,11 +632,16 @@ mod tests {
         let steps = [10, 60, 600].map(Duration::from_secs);
         let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
         let failing = |seconds| Some(now - TimeDelta::seconds(seconds));
-        assert_eq!(wait_step(&steps, None, None, now), steps[0]);
-        assert_eq!(wait_step(&steps, None, failing(59), now), steps[0]);
-        assert_eq!(wait_step(&steps, None, failing(60), now), steps[1]);
-        assert_eq!(wait_step(&steps, None, failing(100_000), now), steps[2]);
-        assert_eq!(wait_step(&steps, Some(Duration::from_secs(30)), failing(1), now), steps[1]);
-        assert_eq!(wait_step(&steps, Some(Duration::from_secs(7200)), None, now), steps[2]);
+        assert_eq!(wait_step(&steps, None, None, None, now), steps[0]);
+        assert_eq!(wait_step(&steps, None, failing(59), None, now), steps[0]);
+        assert_eq!(wait_step(&steps, None, failing(60), None, now), steps[1]);
+        assert_eq!(wait_step(&steps, None, failing(100_000), None, now), steps[2]);
+        assert_eq!(wait_step(&steps, Some(Duration::from_secs(30)), failing(1), None, now), steps[1]);
+        assert_eq!(wait_step(&steps, Some(Duration::from_secs(7200)), None, None, now), steps[2]);
+        let in_time =
+            |seconds, after| wait_step(&steps, after, failing(100_000), Some(now + TimeDelta::seconds(seconds)), now);
+        assert_eq!([in_time(601, None), in_time(599, None), in_time(59, None)], [steps[2], steps[1], steps[0]]);
+        assert_eq!([in_time(1, None), in_time(-1, None)], [steps[0]; 2]);
+        assert_eq!(in_time(70, Some(Duration::from_secs(7200))), steps[1]);
     }
 }

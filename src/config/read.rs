@@ -75,6 +75,32 @@ pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Value<'_>) 
     }
 }
 
+/// A size within bounds, in bytes.
+pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Value<'_>) -> Option<usize> {
+    move |value| {
+        let wanted = r#"a whole number and a unit in quotes, such as "512KiB" or "15MiB""#;
+        let read = |text: &str| {
+            let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+            let unit = match unit.trim() {
+                "B" => 1,
+                "KiB" => 1024,
+                "MiB" => 1024 * 1024,
+                _ => return None,
+            };
+            number.parse::<usize>().ok()?.checked_mul(unit)
+        };
+        match read(value.text(wanted)?.trim()) {
+            None => value.refuse_given(&format!("is no size: write {wanted}")),
+            Some(bytes) if !bounds.contains(&bytes) => value.refuse_given(&format!(
+                "is out of bounds: write \"{}KiB\" to \"{}MiB\"",
+                bounds.start() / 1024,
+                bounds.end() / (1024 * 1024)
+            )),
+            size => size,
+        }
+    }
+}
+
 /// So many calls a second, minute or hour.
 pub(super) fn rate(value: &Value<'_>) -> Option<RateLimit> {
     let wanted = r#"calls in a second, minute or hour, such as "5/s", "300/m" or "10/h""#;

@@ -12,7 +12,7 @@ use crate::store::Keyring;
 use crate::{broker, commands, store, telemetry};
 
 use super::HttpConfig;
-use super::read::{boolean, broker_name, choice, duration, integer, text};
+use super::read::{boolean, broker_name, choice, duration, integer, size, text};
 use super::secret::{amqp_url, sealing_key, sealing_keys, secret};
 use super::section::Section;
 use super::value::Value;
@@ -179,11 +179,27 @@ pub(super) fn commands(section: &mut Section<'_>) -> Option<(commands::Config, V
     let quick_delay = section.or("quick_delay", "250ms", duration(MILLISECOND..=MINUTE));
     let max_attempts = section.or("max_attempts", 12, integer(1..=10_000));
     let settle_delay = section.or("settle_delay", "2s", duration(Duration::ZERO..=10 * MINUTE));
+    let probe_delay = section.or("probe_delay", "1s", duration(MILLISECOND..=HOUR));
+    let probe_max_delay = section.or("probe_max_delay", "1m", duration(MILLISECOND..=DAY));
+    let max_crashes = section.or("max_crashes", 3, integer(1..=50));
+    let max_body = section.or("max_body", "15MiB", size(1024..=512 * 1024 * 1024));
+    let (probe_delay, probe_max_delay) = (probe_delay?, probe_max_delay?);
+    if probe_max_delay < probe_delay {
+        let at = if section.has("probe_max_delay") { "probe_max_delay" } else { "probe_delay" };
+        return section.refuse(
+            at,
+            "the longest pause can't be shorter than the first: let probe_max_delay be at least probe_delay",
+        );
+    }
     let config = commands::Config {
         quick_attempts: quick_attempts?,
         quick_delay: quick_delay?,
         max_attempts: max_attempts?,
         settle_delay: settle_delay?,
+        probe_delay,
+        probe_max_delay,
+        max_crashes: max_crashes?,
+        max_body: max_body?,
     };
     Some((config, retry_steps?))
 }

@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Config;
 use super::auth::Auth;
+use super::budget::Hint;
 use super::error::Error;
 use super::gate::Gate;
 use super::refusal::Refusal;
@@ -53,6 +54,7 @@ pub struct Client {
 struct Raw {
     status: StatusCode,
     retry_after: Option<Duration>,
+    hint: Hint,
     server_time: Option<DateTime<Utc>>,
     body: Vec<u8>,
     cut: bool,
@@ -71,6 +73,7 @@ impl Client {
             .timeout(config.call_timeout)
             .build()?;
         let gate = Gate::new(config.rate_limit, config.max_concurrency);
+        show_budget(&metrics, &config.account, gate.spacing());
         Ok(Self { config, auth, metrics, http, gate, skew: AtomicI64::new(0), knows_clock: AtomicBool::new(false) })
     }
 
@@ -114,7 +117,8 @@ impl Client {
         let mut repetitions = REPETITIONS;
         loop {
             // A token in hand may end while its turn is awaited: it is fetched afterwards.
-            let permit = self.gate.enter(request.priority).await;
+            let asked_to_wait = |wait| Error::AskedToWait { operation: request.operation, wait };
+            let permit = self.gate.enter(request.priority).await.map_err(asked_to_wait)?;
             let token = self.auth.access_token().await.map_err(no_token)?;
             let raw = self.send(&request, &token).await?;
             drop(permit);
@@ -131,7 +135,8 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn call_with(&self, token: &SecretString, request: Request) -> Result<Answer, Error> {
-        let _permit = self.gate.enter(request.priority).await;
+        let asked_to_wait = |wait| Error::AskedToWait { operation: request.operation, wait };
+        let _permit = self.gate.enter(request.priority).await.map_err(asked_to_wait)?;
         let raw = self.send(&request, token).await?;
         self.judge(&request, raw)
     }
@@ -166,6 +171,12 @@ impl Client {
         self.metrics.requests.with_label_values(&labels).inc();
         let duration = self.metrics.request_duration.with_label_values(&[request.operation]);
         duration.observe(begin.elapsed().as_secs_f64());
+        if let Ok(raw) = &result
+            && let Some(spacing) = self.gate.learn(raw.hint)
+        {
+            tracing::info!(account = %self.config.account, milliseconds = spacing.as_millis(), "the time between two calls is another one now, as FFN's answers tell");
+            show_budget(&self.metrics, &self.config.account, spacing);
+        }
         if let Ok(raw) = &result
             && matches!(raw.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             && let Some(wait) = raw.retry_after
@@ -210,6 +221,7 @@ impl Client {
         let mut raw = Raw {
             status,
             retry_after: retry_after(answer.headers(), server_time.unwrap_or_else(|| self.server_now())),
+            hint: Hint::read(status, answer.headers()),
             server_time,
             body: Vec::new(),
             cut: false,
@@ -236,4 +248,9 @@ impl Client {
         let gauge = self.metrics.clock_skew.with_label_values(&[self.config.account.as_str()]);
         gauge.set(skew as f64 / 1000.0);
     }
+}
+
+fn show_budget(metrics: &FfnMetrics, account: &AccountName, spacing: Duration) {
+    let per_second = 1.0 / spacing.max(Duration::from_nanos(1)).as_secs_f64();
+    metrics.budget.with_label_values(&[account.as_str()]).set(per_second);
 }

@@ -33,6 +33,14 @@ pub enum Error {
         #[source]
         source: reqwest::Error,
     },
+    /// FFN has asked this account not to call for longer than somebody should wait; nothing was sent.
+    #[error("{operation} was not sent: FFN has asked this account to wait, {} s more", .wait.as_secs())]
+    AskedToWait {
+        /// The operation.
+        operation: &'static str,
+        /// How long.
+        wait: Duration,
+    },
     /// The call can't be put into a request as it is; nothing was sent.
     #[error("{operation} can't be sent: {reason}")]
     Unsendable {
@@ -98,6 +106,7 @@ impl Error {
                 }
             },
             Self::NotSent { .. } => Disposition::Again { after: None },
+            Self::AskedToWait { wait, .. } => Disposition::Again { after: Some(*wait) },
             Self::NoAnswer { .. } | Self::Unreadable { .. } => Disposition::InDoubt,
             Self::Unsendable { .. } | Self::NotFound { .. } => Disposition::Never,
             Self::Refused(refusal) => refusal.disposition(),
@@ -124,7 +133,10 @@ impl Error {
 
     /// How long FFN asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.refusal().and_then(|refusal| refusal.retry_after)
+        match self {
+            Self::AskedToWait { wait, .. } => Some(*wait),
+            _ => self.refusal().and_then(|refusal| refusal.retry_after),
+        }
     }
 
     /// Sorts a failure of the HTTP client: nothing was sent, or nobody knows.

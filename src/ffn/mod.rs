@@ -10,6 +10,7 @@
 //! operations are tables: a new one is a row. Nothing here knows the broker, the journal or a retry loop.
 
 pub mod auth;
+mod budget;
 pub mod client;
 mod codes;
 pub mod config;

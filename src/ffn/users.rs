@@ -47,6 +47,16 @@ pub async fn current_user(client: &Client) -> Result<User, Error> {
     read(&client.call(request()).await?)
 }
 
+/// Whether FFN answers the account, found out by a call that changes nothing.
+///
+/// # Errors
+/// See [`Error`]. An answer that holds no JSON is not FFN's.
+pub async fn reach(client: &Client) -> Result<(), Error> {
+    let answer = client.call(request()).await?;
+    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_ok();
+    if is_json { Ok(()) } else { Err(Error::Unreadable { operation: OPERATION, reason: "it is no JSON".to_owned() }) }
+}
+
 /// The user that `token` stands for, which is not the account's yet.
 ///
 /// # Errors

@@ -47,6 +47,7 @@ macro_rules! conformance {
             a_command_that_is_put_back_and_not_on_record_is_in_doubt
             a_command_is_executed_once_and_then_answered_from_the_log
             an_attempt_without_an_outcome_is_in_doubt
+            starts_without_an_end_are_counted_until_one_has_an_end
             setbacks_count_and_doubt_as_they_should
             a_waiting_command_holds_back_later_ones_of_its_key
             a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released
@@ -452,12 +453,12 @@ pub(super) async fn commands_leave_when_they_are_old_and_finished(store: &impl S
 
 async fn execute_in_a_key_of_its_own(store: &impl Store, id: &str) {
     let arrival = Arrival { ordering_key: id.to_owned(), ..arrival(id, "d") };
-    assert!(matches!(store.begin(arrival).await.unwrap(), Begin::Execute { .. }));
+    assert!(matches!(store.begin(arrival).await.unwrap(), Begin::Execute(_)));
 }
 
 pub(super) async fn a_command_that_is_put_back_and_not_on_record_is_in_doubt(store: &impl Store) {
     let put_back = Arrival { put_back: Some(at(100)), ..arrival("c1", "d") };
-    assert!(matches!(store.begin(put_back).await.unwrap(), Begin::Execute { attempt: 1, in_doubt: true, .. }));
+    assert!(matches!(store.begin(put_back).await.unwrap(), Begin::Execute(Trial { attempt: 1, in_doubt: true, .. })));
 }
 
 fn arrival(id: &str, digest: &str) -> Arrival {
@@ -478,7 +479,7 @@ fn finished() -> Finished {
 /// Begins and gives attempt and doubt.
 async fn execute(store: &impl Store, id: &str) -> (u32, bool) {
     match store.begin(arrival(id, "d")).await.unwrap() {
-        Begin::Execute { attempt, in_doubt, .. } => (attempt, in_doubt),
+        Begin::Execute(Trial { attempt, in_doubt, .. }) => (attempt, in_doubt),
         other => panic!("{id}: {other:?}"),
     }
 }
@@ -498,12 +499,31 @@ pub(super) async fn a_command_is_executed_once_and_then_answered_from_the_log(st
     // Another account's command of that id is another command.
     let mut foreign = arrival("c1", "d");
     foreign.key.account = other();
-    assert!(matches!(store.begin(foreign).await.unwrap(), Begin::Execute { attempt: 1, in_doubt: false, .. }));
+    assert!(matches!(store.begin(foreign).await.unwrap(), Begin::Execute(Trial { attempt: 1, in_doubt: false, .. })));
 }
 
 pub(super) async fn an_attempt_without_an_outcome_is_in_doubt(store: &impl Store) {
     assert_eq!(execute(store, "c1").await, (1, false));
     assert_eq!(execute(store, "c1").await, (2, true));
+}
+
+pub(super) async fn starts_without_an_end_are_counted_until_one_has_an_end(store: &impl Store) {
+    let key = arrival("c1", "d").key;
+    let crashes = async || match store.begin(arrival("c1", "d")).await.unwrap() {
+        Begin::Execute(trial) => trial.crashes,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([crashes().await, crashes().await, crashes().await], [0, 1, 2]);
+    // Held back it was not begun; after a setback it has survived.
+    store.wait(&key, Setback::Behind, at(0)).await.unwrap();
+    assert_eq!([crashes().await, crashes().await], [2, 3]);
+    store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
+    assert_eq!([crashes().await, crashes().await], [0, 1]);
+    let failed = Finished { error: Some(("outcome-unknown".into(), "no".into())), ..finished() };
+    store.finish(&key, failed.clone(), vec![]).await.unwrap();
+    let put_back = Arrival { put_back: Some(failed.event.time), ..arrival("c1", "d") };
+    let Begin::Execute(trial) = store.begin(put_back).await.unwrap() else { panic!("not put back") };
+    assert_eq!((trial.attempt, trial.crashes, trial.in_doubt), (1, 0, true));
 }
 
 pub(super) async fn setbacks_count_and_doubt_as_they_should(store: &impl Store) {
@@ -517,7 +537,8 @@ pub(super) async fn setbacks_count_and_doubt_as_they_should(store: &impl Store) 
     store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
     assert_eq!(execute(store, "c1").await, (2, true));
     store.wait(&key, Setback::NoEffect, at(0)).await.unwrap();
-    let Begin::Execute { attempt, in_doubt, first_failed_at, .. } = store.begin(arrival("c1", "d")).await.unwrap()
+    let Begin::Execute(Trial { attempt, in_doubt, first_failed_at, .. }) =
+        store.begin(arrival("c1", "d")).await.unwrap()
     else {
         panic!("not to be executed")
     };
@@ -529,10 +550,10 @@ pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &i
     let first = arrival("c1", "d").key;
     execute(store, "c1").await;
     store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
-    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind(_)));
     let mut elsewhere = arrival("c3", "d");
     elsewhere.ordering_key = "SO-2".into();
-    assert!(matches!(store.begin(elsewhere).await.unwrap(), Begin::Execute { .. }));
+    assert!(matches!(store.begin(elsewhere).await.unwrap(), Begin::Execute(_)));
     // The first of the key itself may go on; once it is through, so may the next.
     assert_eq!(execute(store, "c1").await, (2, false));
     store.finish(&first, finished(), vec![]).await.unwrap();
@@ -552,17 +573,17 @@ pub(super) async fn a_held_command_holds_back_later_ones_of_its_key_until_it_is_
     assert_eq!(execute(store, "c1").await, (2, true));
     store.wait(&first, Setback::NoEffect, at(0)).await.unwrap();
     store.hold(&first).await.unwrap();
-    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind(_)));
     assert_eq!(execute(store, "c1").await, (3, false));
     store.wait(&first, Setback::NotTried, HELD).await.unwrap();
     store.release(&other()).await.unwrap();
-    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind));
+    assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind(_)));
     store.release(&acme()).await.unwrap();
     assert_eq!(execute(store, "c2").await, (1, false));
     // A wait in the ladder is none of that.
     store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
     store.release(&acme()).await.unwrap();
-    assert!(matches!(store.begin(arrival("c3", "d")).await.unwrap(), Begin::Behind));
+    assert!(matches!(store.begin(arrival("c3", "d")).await.unwrap(), Begin::Behind(_)));
 }
 
 pub(super) async fn the_same_id_for_something_else_is_a_conflict(store: &impl Store) {

@@ -292,23 +292,29 @@ pub struct CommandKey {
 /// What the log says to a delivery, before anything is called. A match on it forgets no case.
 #[derive(Debug, Clone)]
 pub enum Begin {
-    /// Go ahead: this is attempt `attempt`, and if `in_doubt` an earlier one may have had its effect.
-    Execute {
-        /// Counts from 1.
-        attempt: u32,
-        /// Whether an earlier attempt's outcome is unknown.
-        in_doubt: bool,
-        /// When the first attempt failed, if one has.
-        first_failed_at: Option<DateTime<Utc>>,
-        /// When the command came first.
-        arrived_at: DateTime<Utc>,
-    },
+    /// Go ahead.
+    Execute(Trial),
     /// It was finished before: answer with what is stored.
     Finished(Box<Finished>),
     /// The same id was used for another command.
     Conflict,
     /// An earlier command of the same key waits for its next attempt: this one has to wait too.
-    Behind,
+    Behind(Trial),
+}
+
+/// Where a command stands that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The attempt that this is, from 1; of one that has to wait, those there were.
+    pub attempt: u32,
+    /// Whether an earlier attempt may have had its effect.
+    pub in_doubt: bool,
+    /// Starts without an end before this one, in a row: each was a process that died, or lost the command.
+    pub crashes: u32,
+    /// When the first attempt failed, if one has.
+    pub first_failed_at: Option<DateTime<Utc>>,
+    /// When the command came first.
+    pub arrived_at: DateTime<Utc>,
 }
 
 /// A finished command: its result as it was told.
@@ -356,6 +362,27 @@ pub enum Setback {
     NotTried,
     /// It was held back by [`Begin::Behind`].
     Behind,
+}
+
+impl Setback {
+    /// The same where the trouble was FFN's and not the command's.
+    pub fn uncounted(self) -> Self {
+        match self {
+            Self::InDoubt => Self::Away,
+            Self::NoEffect => Self::NotTried,
+            other => other,
+        }
+    }
+
+    /// Whether it counts as one of a command's attempts.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::InDoubt | Self::NoEffect)
+    }
+
+    /// Whether the command may have had its effect.
+    pub fn is_in_doubt(self) -> bool {
+        matches!(self, Self::InDoubt | Self::Away)
+    }
 }
 
 /// The end of the wait of a command in its account's held queue: none, until it is begun again.

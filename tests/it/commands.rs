@@ -1,9 +1,11 @@
 //! Commands: what a publisher may rely on, whatever it sends and however FFN and the network behave.
 
+mod deadline;
 mod held;
 mod idempotency;
 mod malformed;
 mod order;
+mod outage;
 mod outcome;
 mod poison;
 mod put_back;
@@ -23,7 +25,9 @@ pub fn setup() -> Setup {
 
 /// The same with this `[commands]` table.
 pub fn setup_with(commands: &str) -> Setup {
-    setup().tables(&format!("[commands]\nsettle_delay = \"50ms\"\nquick_delay = \"20ms\"\n{commands}"))
+    setup().tables(&format!(
+        "[commands]\nsettle_delay = \"50ms\"\nquick_delay = \"20ms\"\nprobe_delay = \"100ms\"\n{commands}"
+    ))
 }
 
 /// The end of a command: the first result with its id.

@@ -65,7 +65,7 @@ impl Stage {
     async fn fault(&self, operation: &Operation, kind: &Value) {
         let method = http::Method::from(operation.method).to_string();
         // The longest part of the path that holds no parameter is enough: nothing else calls meanwhile.
-        let part = operation.path.split('/').filter(|part| !part.starts_with('{')).next_back().unwrap();
+        let part = operation.path.split('/').rfind(|part| !part.starts_with('{')).unwrap();
         self.world.simulator.fault(json!({"match": {"method": method, "path": part}, "kind": kind})).await;
     }
 }

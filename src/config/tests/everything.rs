@@ -120,6 +120,8 @@ fn defaults_are_those_of_the_contract() {
     let commands = &config.commands;
     assert_eq!((commands.quick_attempts, commands.max_attempts), (3, 12));
     assert_eq!((commands.quick_delay, commands.settle_delay), (Duration::from_millis(250), Duration::from_secs(2)));
+    assert_eq!([commands.probe_delay, commands.probe_max_delay], [1, 60].map(Duration::from_secs));
+    assert_eq!((commands.max_crashes, commands.max_body), (3, 15 * 1024 * 1024));
     let ffn = &config.accounts[0].ffn;
     assert_eq!(ffn.base_url.as_str(), "https://ffn-sbx.api.jtl-software.com/api");
     assert_eq!(ffn.authorize_url.as_str(), "https://oauth2.api.jtl-software.com/authorize");

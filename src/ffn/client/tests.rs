@@ -123,3 +123,29 @@ async fn a_redirect_is_not_followed() {
     assert_eq!(account.client.call(get()).await.unwrap_err().disposition(), Disposition::Never);
     assert!(account.api.calls("elsewhere").is_empty());
 }
+
+#[tokio::test]
+async fn what_ffn_says_of_its_limit_changes_the_budget_and_shows() {
+    let account = Account::new(|call| match call.nth {
+        0 => Reply::json(200, "{}"),
+        1 => Reply::json(429, ""),
+        _ => Reply::json(200, "{}")
+            .with("x-ratelimit-limit", "9")
+            .with("x-ratelimit-interval-length-seconds", "1")
+            .with("x-ratelimit-remaining", "5"),
+    })
+    .await;
+    let budget = || account.metrics.ffn.budget.with_label_values(&["acme"]).get().round();
+    assert_eq!(budget().to_string(), "1000");
+    account.client.call(get()).await.unwrap();
+    assert_eq!(budget().to_string(), "1000");
+    account.client.call(get()).await.unwrap_err();
+    assert_eq!(budget().to_string(), "500");
+    account.client.call(get()).await.unwrap();
+    assert_eq!(budget().to_string(), "8");
+    let begin = Instant::now();
+    for _ in 0..3 {
+        account.client.call(get()).await.unwrap();
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(350), "{:?}", begin.elapsed());
+}

@@ -8,7 +8,7 @@ use super::journal::{corrupt, insert, instant};
 use super::thread::{Access, Fault};
 use crate::domain::account::AccountName;
 use crate::domain::message::Draft;
-use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback};
+use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback, Trial};
 
 impl CommandLog for Sqlite {
     fn begin(&self, arrival: Arrival) -> Pending<'_, Begin> {
@@ -29,7 +29,7 @@ impl CommandLog for Sqlite {
             };
             connection
                 .prepare_cached(
-                    "UPDATE commands SET state = 'waiting', attempts = MAX(attempts - ?3, 0),
+                    "UPDATE commands SET state = 'waiting', attempts = MAX(attempts - ?3, 0), crashes = crashes * ?7,
                          in_doubt = COALESCE(?4, in_doubt), hold_until = ?5,
                          first_failed_at = COALESCE(first_failed_at, ?6)
                      WHERE account = ?1 AND id = ?2 AND state <> 'finished'",
@@ -41,6 +41,8 @@ impl CommandLog for Sqlite {
                     doubt,
                     hold_until.timestamp_millis(),
                     failed_at,
+                    // One that was held back was not begun: that says nothing of its earlier starts.
+                    setback == Setback::Behind,
                 ])?;
             Ok(())
         }))
@@ -110,6 +112,7 @@ struct Row {
     state: String,
     in_doubt: bool,
     attempts: u32,
+    crashes: u32,
     first_failed_at: Option<i64>,
     result: Option<String>,
     set_aside: bool,
@@ -127,7 +130,7 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
         .execute(params![account, arrival.key.id, arrival.routing_key, arrival.digest, arrival.ordering_key, now])?;
     let mut row = connection
         .prepare_cached(
-            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside, arrived_at
+            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside, crashes, arrived_at
              FROM commands WHERE account = ?1 AND id = ?2",
         )?
         .query_row((account, &arrival.key.id), |row| {
@@ -140,7 +143,8 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
                 first_failed_at: row.get(5)?,
                 result: row.get(6)?,
                 set_aside: row.get(7)?,
-                arrived_at: row.get(8)?,
+                crashes: row.get(8)?,
+                arrived_at: row.get(9)?,
             })
         })?;
     if row.digest != arrival.digest {
@@ -154,6 +158,7 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
             return Ok(Begin::Finished(Box::new(finished)));
         }
         row.attempts = 0;
+        row.crashes = 0;
         // Whoever put it back may have waited for long: look before anything is sent.
         row.in_doubt = true;
         connection
@@ -163,7 +168,9 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
     // One that is put back and not on record any more was tried once, long ago: look first, too.
     row.in_doubt |= entered > 0 && arrival.put_back.is_some();
     // Still `running` means that a process died, or lost its connection, between the call and its outcome.
-    let in_doubt = row.in_doubt || row.state == "running";
+    let was_cut_off = row.state == "running";
+    let in_doubt = row.in_doubt || was_cut_off;
+    let crashes = row.crashes.saturating_add(was_cut_off.into());
     let earlier_waits = connection
         .prepare_cached(
             "SELECT 1 FROM commands
@@ -175,15 +182,12 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
     let (state, attempt) =
         if earlier_waits { ("waiting", row.attempts) } else { ("running", row.attempts.saturating_add(1)) };
     connection
-        .prepare_cached("UPDATE commands SET state = ?2, attempts = ?3, in_doubt = ?4 WHERE arrival = ?1")?
-        .execute((row.arrival, state, attempt, in_doubt))?;
-    if earlier_waits {
-        return Ok(Begin::Behind);
-    }
-    Ok(Begin::Execute {
-        attempt,
-        in_doubt,
-        first_failed_at: row.first_failed_at.map(instant).transpose()?,
-        arrived_at: instant(row.arrived_at)?,
-    })
+        .prepare_cached(
+            "UPDATE commands SET state = ?2, attempts = ?3, in_doubt = ?4, crashes = ?5 WHERE arrival = ?1",
+        )?
+        .execute((row.arrival, state, attempt, in_doubt, crashes))?;
+    let first_failed_at = row.first_failed_at.map(instant).transpose()?;
+    let arrived_at = instant(row.arrived_at)?;
+    let trial = Trial { attempt, in_doubt, crashes, first_failed_at, arrived_at };
+    Ok(if earlier_waits { Begin::Behind(trial) } else { Begin::Execute(trial) })
 }

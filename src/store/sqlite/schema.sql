@@ -78,6 +78,7 @@ CREATE TABLE commands (
     state           TEXT    NOT NULL CHECK (state IN ('running', 'waiting', 'finished')),
     in_doubt        INTEGER NOT NULL DEFAULT 0,
     attempts        INTEGER NOT NULL DEFAULT 0,
+    crashes         INTEGER NOT NULL DEFAULT 0, -- starts in a row that were found without an end
     arrived_at      INTEGER NOT NULL,
     first_failed_at INTEGER,
     hold_until      INTEGER NOT NULL DEFAULT 0,

@@ -18,12 +18,12 @@ const SECONDS: Duration = Duration::from_secs(10);
 const THIRDS: [&str; 3] = ["1", "2", "3"];
 
 /// Worlds in which nothing but commands calls FFN.
-fn idle() -> Setup {
+pub fn idle() -> Setup {
     setup().account("feeds = []")
 }
 
 /// A refresh token that nobody has used yet, as a person gets it from a sign-in elsewhere.
-async fn new_refresh_token(simulator: &Simulator) -> String {
+pub async fn new_refresh_token(simulator: &Simulator) -> String {
     let redirect = "http://127.0.0.1:9/callback";
     let query = [
         ("response_type", "code"),
@@ -48,22 +48,22 @@ async fn sign_in(world: &World, account: &str) {
     world.bridge.login(account, &new_refresh_token(&world.simulator).await);
 }
 
-async fn sign_out(world: &World) {
+pub async fn sign_out(world: &World) {
     world.simulator.post("tokens/revoke", json!({"what": "all"})).await;
 }
 
-fn held(world: &World) -> String {
+pub fn held(world: &World) -> String {
     format!("{}.held.acme", world.names.commands())
 }
 
 /// Waits until that many commands are held.
-async fn holds(world: &World, broker: &Broker, count: u32) {
+pub async fn holds(world: &World, broker: &Broker, count: u32) {
     let queue = held(world);
     until(&format!("{count} held commands"), async || (broker.depth(&queue).await == count).then_some(())).await;
 }
 
 /// Sends three commands for each of so many orders: create, update, cancel.
-async fn send_thirds(broker: &Broker, orders: usize) {
+pub async fn send_thirds(broker: &Broker, orders: usize) {
     for number in 0..orders {
         let name = format!("SO-{number}");
         let change = json!({"outboundId": name, "externalNumber": "changed"});
@@ -96,7 +96,7 @@ async fn are_done_once_in_order(world: &World, results: &Subscription, orders: u
 }
 
 /// How many of acme's commands the bridge counted with this outcome.
-async fn counted(world: &World, outcome: &str) -> u64 {
+pub async fn counted(world: &World, outcome: &str) -> u64 {
     let operations = ["create", "update", "cancel", "get"];
     let mut count = 0;
     for operation in operations {
@@ -107,7 +107,7 @@ async fn counted(world: &World, outcome: &str) -> u64 {
 }
 
 /// Nothing is in the ladder, among the dead letters, or before the bridge.
-async fn are_nowhere_else(world: &World, broker: &Broker) {
+pub async fn are_nowhere_else(world: &World, broker: &Broker) {
     let commands = world.names.commands();
     for queue in [commands.clone(), format!("{commands}.wait.300ms"), format!("{commands}.wait.1s"), world.names.dead()]
     {
@@ -117,7 +117,7 @@ async fn are_nowhere_else(world: &World, broker: &Broker) {
 }
 
 /// Waits until commands are executed as they come, and nothing is held.
-async fn opens(world: &World, broker: &Broker) {
+pub async fn opens(world: &World, broker: &Broker) {
     until("the held queue to be worked off", async || {
         let opened = world.bridge.lines().iter().rposition(|line| line.contains("nothing is held"));
         let paused = world.bridge.lines().iter().rposition(|line| line.contains("its commands wait in its held queue"));
@@ -128,7 +128,7 @@ async fn opens(world: &World, broker: &Broker) {
 }
 
 /// The test's own way to the broker, so that the world can be stopped and started beside it.
-async fn own_way(world: &World) -> Broker {
+pub async fn own_way(world: &World) -> Broker {
     Broker::connect(&broker::shared_url(), world.names.clone()).await
 }
 

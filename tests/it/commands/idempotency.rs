@@ -3,7 +3,9 @@
 use lapin::BasicProperties;
 use serde_json::json;
 
-use super::{only, order, other_order, outcome, requested, result_of, results_of, run, setup};
+use super::held::{holds, idle, opens, own_way};
+use super::{leaves_nothing, only, order, other_order, outcome, requested, result_of, results_of, run, setup};
+use crate::support::until;
 
 #[tokio::test]
 async fn the_same_id_twice_is_one_order_and_the_same_answer_twice() {
@@ -102,4 +104,77 @@ async fn ids_of_different_accounts_words_are_kept_apart_by_their_exact_letters()
         assert_eq!(outcome(&result_of(&mut results, id).await), "succeeded");
     }
     assert_eq!(world.simulator.outbounds().await.len(), 4);
+}
+
+#[tokio::test]
+async fn two_copies_in_the_queue_at_once_are_one_order_also_where_another_body_comes_between() {
+    let mut world = setup().build().await;
+    world.bridge.start().await;
+    assert_eq!(world.bridge.stop().await, Some(0));
+    let broker = own_way(&world).await;
+    let mut results = broker.results().await;
+    for body in [order("SO-1"), order("SO-1"), other_order("SO-1"), order("SO-1")] {
+        broker.command("acme.outbound.create", "c-1", &body).await;
+    }
+    world.bridge.start().await;
+    let all = results_of(&mut results, "c-1", 4).await;
+    let (same, others): (Vec<_>, Vec<_>) = all.iter().partition(|result| result.id() == all[0].id());
+    assert_eq!((same.len(), outcome(&all[0]).as_str()), (3, "succeeded"));
+    assert_eq!((others.len(), outcome(others[0]).as_str()), (1, "failed conflict"));
+    only(&world.simulator, "SO-1").await;
+    assert_eq!(world.simulator.requests("POST", "/outbounds").await.len(), 1);
+    leaves_nothing(&mut world, &broker).await;
+}
+
+#[tokio::test]
+async fn a_repetition_while_the_first_waits_for_its_next_attempt_is_one_order() {
+    let mut world = setup().start().await;
+    let broker = own_way(&world).await;
+    let mut results = broker.results().await;
+    // Long enough for the ladder; what was sent had its effect.
+    let post = json!({"method": "POST", "path": "/outbounds"});
+    world.simulator.fault(json!({"match": post, "kind": {"status": 500, "after": true}})).await;
+    world.simulator.fault(json!({"match": {"query": "SO-1"}, "times": 8, "kind": {"status": 500}})).await;
+    broker.command("acme.outbound.create", "c-1", &order("SO-1")).await;
+    until("it to wait", async || {
+        let lines = world.bridge.lines();
+        lines.iter().any(|line| line.contains("waits for its next attempt")).then_some(())
+    })
+    .await;
+    for _ in 0..2 {
+        broker.command("acme.outbound.create", "c-1", &order("SO-1")).await;
+    }
+    broker.command("acme.outbound.create", "c-1", &other_order("SO-1")).await;
+    let all = results_of(&mut results, "c-1", 4).await;
+    let succeeded: Vec<_> = all.iter().filter(|result| outcome(result) == "succeeded").collect();
+    assert_eq!(succeeded.len(), 3, "{all:#?}");
+    assert!(succeeded.iter().all(|result| result.id() == succeeded[0].id()));
+    assert_eq!(all.iter().filter(|result| outcome(result) == "failed conflict").count(), 1);
+    assert_eq!(world.simulator.requests("POST", "/outbounds").await.len(), 1);
+    only(&world.simulator, "SO-1").await;
+    leaves_nothing(&mut world, &broker).await;
+}
+
+#[tokio::test]
+async fn a_repetition_while_the_first_is_held_is_one_order() {
+    let mut world = idle().start().await;
+    let broker = own_way(&world).await;
+    let mut results = broker.results().await;
+    let away = json!({"match": {"path": "/api/"}, "times": 0, "kind": {"status": 503}});
+    world.simulator.fault(away).await;
+    for body in [order("SO-1"), order("SO-1"), other_order("SO-1")] {
+        broker.command("acme.outbound.create", "c-1", &body).await;
+    }
+    holds(&world, &broker, 3).await;
+    world.simulator.control("DELETE", "faults", None).await;
+    let all = results_of(&mut results, "c-1", 3).await;
+    assert_eq!(all.iter().map(outcome).collect::<Vec<_>>(), ["succeeded", "succeeded", "failed conflict"]);
+    assert_eq!(all[0].id(), all[1].id());
+    assert_eq!(
+        world.simulator.requests("POST", "/outbounds").await.iter().filter(|it| !it["effect"].is_null()).count(),
+        1
+    );
+    only(&world.simulator, "SO-1").await;
+    opens(&world, &broker).await;
+    leaves_nothing(&mut world, &broker).await;
 }

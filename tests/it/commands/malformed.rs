@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use serde_json::{Value, json};
 
-use super::{header, order, outcome, result_of, run, setup};
+use super::{header, order, outcome, result_of, run, setup, with_id};
 use crate::support::{Message, Subscription, World};
 
 /// A message that is no command, and what the result has to say of it.
@@ -289,4 +289,29 @@ async fn a_bad_command_without_any_property_is_answered_and_set_aside_too() {
     assert_eq!(letter.body, b"{}");
     assert_eq!(letter.properties.message_id(), &None, "the publisher gave none");
     assert_eq!(letter.header("ffn-error-code").as_deref(), Some("invalid-command"));
+}
+
+#[tokio::test]
+async fn a_body_larger_than_allowed_is_refused_unread_and_one_of_that_size_is_not() {
+    const LIMIT: usize = 64 * 1024;
+    let world = super::setup_with("max_body = \"64KiB\"").start().await;
+    let mut results = world.broker.results().await;
+    let mut dead = world.broker.dead_letters().await;
+    let padded = |size: usize| {
+        let body = order("SO-1").to_string();
+        format!("{body}{}", " ".repeat(size - body.len()))
+    };
+    for (id, size, wanted) in [("large", LIMIT + 1, "failed invalid-command"), ("fits", LIMIT, "succeeded")] {
+        world
+            .broker
+            .publish(&world.names.commands(), "acme.outbound.create", with_id(id), padded(size).as_bytes())
+            .await;
+        let result = result_of(&mut results, id).await;
+        assert_eq!(outcome(&result), wanted, "{}", result.text());
+    }
+    let letter = dead.next().await;
+    assert_eq!((letter.id().as_str(), letter.body.len()), ("large", LIMIT + 1));
+    let told = letter.header("ffn-error-message").unwrap();
+    assert!(told.contains("65537") && told.contains("commands.max_body"), "{told}");
+    assert_eq!(world.simulator.requests("POST", "/outbounds").await.len(), 1);
 }

@@ -1,9 +1,13 @@
-//! Messages that AMQP allows and client libraries do not make: short texts that are no UTF-8.
+//! Messages that the bridge does not survive, and such that AMQP allows and client libraries do not make: short
+//! texts that are no UTF-8.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{only, order, outcome, run, setup};
+use serde_json::json;
+
+use super::{leaves_nothing, only, order, outcome, requested, result_of, results_of, run, setup};
+use crate::support::World;
 use crate::support::broker::shared_url;
 
 /// As much of AMQP 0.9.1 as it takes to publish one message byte for byte.
@@ -80,4 +84,68 @@ async fn a_message_whose_texts_are_no_utf_8_holds_up_nobody() {
     assert_eq!(outcome(&good), "succeeded");
     only(&world.simulator, "SO-2").await;
     assert_eq!(world.broker.depth(&world.names.dead()).await, 1);
+}
+
+#[tokio::test]
+async fn a_command_in_whose_middle_the_process_dies_three_times_is_set_aside() {
+    let mut world = setup().start().await;
+    let broker = crate::support::Broker::connect(&shared_url(), world.names.clone()).await;
+    let (mut results, mut dead) = (broker.results().await, broker.dead_letters().await);
+    // Every call of the command hangs, and the test ends the process there: as a command would that crashes it.
+    let post = json!({"match": {"method": "POST", "path": "/outbounds"}, "kind": "hang_after"});
+    world.simulator.fault(post).await;
+    let looks = json!({"match": {"method": "GET", "query": "SO-1"}, "times": 0, "kind": "hang"});
+    world.simulator.fault(looks).await;
+    broker.command("acme.outbound.create", "c-1", &order("SO-1")).await;
+    let hanging = async |world: &World, method: &str, count: usize| {
+        crate::support::until("the call to hang", async || {
+            let calls = world.simulator.requests(method, "/merchant/outbounds").await;
+            let hang =
+                calls.iter().filter(|call| call["fault"].as_str().is_some_and(|fault| fault.starts_with("hang")));
+            (hang.count() >= count).then_some(())
+        })
+        .await;
+    };
+    hanging(&world, "POST", 1).await;
+    for looks in 1..=2 {
+        world.bridge.kill();
+        world.bridge.start().await;
+        hanging(&world, "GET", looks).await;
+    }
+    world.bridge.kill();
+    world.bridge.start().await;
+    let result = result_of(&mut results, "c-1").await;
+    assert_eq!((outcome(&result), &result.data()["attempts"]), ("failed outcome-unknown".to_owned(), &json!(3)));
+    let letter = dead.next().await;
+    assert_eq!((letter.id(), letter.text()), ("c-1".to_owned(), order("SO-1").to_string()));
+    assert_eq!(letter.header("ffn-error-code").as_deref(), Some("outcome-unknown"));
+    assert!(letter.header("ffn-error-message").unwrap().contains("3 times in a row"));
+    // Others of its key go on, and nobody calls for it any more.
+    let get = json!({"outboundId": "SO-1"});
+    assert_eq!(outcome(&run(&world, &mut results, "acme.outbound.get", "c-2", &get).await), "succeeded");
+    assert_eq!(world.simulator.requests("POST", "/outbounds").await.len(), 1);
+    // Put back when it is mended, it is looked up first.
+    world.simulator.control("DELETE", "faults", None).await;
+    broker.publish(&world.names.commands(), &letter.routing_key, letter.properties, &letter.body).await;
+    let again = results_of(&mut results, "c-1", 2).await;
+    assert_eq!((outcome(&again[1]), &again[1].data()["reconciled"]), ("succeeded".to_owned(), &json!(true)));
+    only(&world.simulator, "SO-1").await;
+    assert_eq!(world.simulator.requests("POST", "/outbounds").await.len(), 1);
+    leaves_nothing(&mut world, &broker).await;
+}
+
+#[tokio::test]
+async fn a_command_that_ends_in_between_is_not_set_aside_however_often_the_process_dies() {
+    let mut world = setup().start().await;
+    let mut results = world.broker.results().await;
+    for number in 0..4 {
+        let post = json!({"match": {"method": "POST", "path": "/outbounds"}, "kind": "hang"});
+        world.simulator.fault(post).await;
+        let id = format!("c-{number}");
+        world.broker.command("acme.outbound.create", &id, &order(&format!("SO-{number}"))).await;
+        requested(&world.simulator, "POST", "/outbounds", number * 2 + 1).await;
+        world.bridge.kill();
+        world.bridge.start().await;
+        assert_eq!(outcome(&result_of(&mut results, &id).await), "succeeded");
+    }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 
+use super::held::holds;
 use super::{only, order, outcome, result_of, run, setup, setup_with};
 use crate::support::until;
 
@@ -132,9 +133,10 @@ async fn while_ffn_is_gone_commands_wait_and_cost_no_attempt() {
     world.bridge.start().await;
     let mut results = world.broker.results().await;
     world.broker.command("acme.outbound.create", "c-1", &order("SO-1")).await;
-    until("three returns from the waiting queue", async || {
-        let waits = world.bridge.lines().iter().filter(|line| line.contains("waits for its next attempt")).count();
-        (waits >= 3).then_some(())
+    holds(&world, &world.broker, 1).await;
+    until("three looks whether it is back", async || {
+        let looks = world.bridge.lines().iter().filter(|line| line.contains("FFN does not answer")).count();
+        (looks >= 3).then_some(())
     })
     .await;
     assert!(results.seen.is_empty());

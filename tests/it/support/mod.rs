@@ -96,7 +96,7 @@ impl Setup {
         Self {
             simulator_flags: ["--speed", "0", "--chunk-size", "3"].map(String::from).to_vec(),
             account: String::new(),
-            extra: "[commands]\nretry_steps = [\"300ms\", \"1s\"]\nsettle_delay = \"100ms\"\nquick_delay = \"20ms\"\n"
+            extra: "[commands]\nretry_steps = [\"300ms\", \"1s\"]\nsettle_delay = \"100ms\"\nquick_delay = \"20ms\"\nprobe_delay = \"100ms\"\n"
                 .to_owned(),
             broker_lines: String::new(),
             store_lines: String::new(),
