@@ -13,6 +13,7 @@ mod replay;
 mod schema;
 mod send;
 mod tail;
+mod topology;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ enum Command {
     Run,
     /// Validates the configuration and reaches the broker, the store and each account's API
     Check(check::Arguments),
+    /// Shows what the broker has against what the bridge needs
+    Topology(topology::Arguments),
     /// Signs an account in at FFN, or shows its sign-in
     Login(login::Arguments),
     /// Signs an account out: forgets its tokens
@@ -107,6 +110,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => bridge(config).await,
         Command::Check(arguments) => check::run(&config, &arguments).await,
+        Command::Topology(arguments) => topology::run(&config, &arguments).await,
         Command::Login(arguments) => login::run(&config, &arguments).await,
         Command::Logout(arguments) => logout::run(&config, &arguments).await,
         Command::Keys(action) => keys::run(&config, &action).await,

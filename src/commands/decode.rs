@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::broker::Delivery;
+use crate::broker::topology::ORDERING_KEY_HEADER;
 use crate::domain::entity::event_id;
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 
@@ -17,9 +18,6 @@ pub const COMMAND_ID_HEADER: &str = "ffn-command-id";
 /// Header of a command without an id of its own that was delivered before it was sent on to the held queue:
 /// there it counts as redelivered.
 pub const REDELIVERED_HEADER: &str = "ffn-redelivered";
-/// Header with which a publisher sets the ordering key.
-pub const ORDERING_KEY_HEADER: &str = "ffn-ordering-key";
-
 /// Header of a dead letter: when it last failed. One that comes back with it was put back.
 pub const LAST_FAILED_HEADER: &str = "ffn-last-failed-at";
 
