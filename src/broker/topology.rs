@@ -268,16 +268,11 @@ pub fn plan(config: &Config) -> Vec<Item> {
 }
 
 /// Brings the broker to the plan, or with `declare = false` looks whether it is there, and gives
-/// every problem. Exchanges and queues that exist otherwise are left as they are. While queues of another number of
-/// commands queues are there, nothing is declared: commands would go both ways.
+/// every problem. Exchanges and queues that exist otherwise are left as they are.
 ///
 /// # Errors
 /// No connection.
 pub async fn ensure(link: &Link, config: &Config) -> Result<Vec<Problem>, Error> {
-    let left_over = left_over(link, config).await?;
-    if !left_over.is_empty() {
-        return Ok(left_over);
-    }
     survey::apply_all(link, &plan(config), config.declare).await
 }
 
@@ -317,7 +312,7 @@ pub struct Inspection {
 }
 
 /// Commands queues of another number than the configured one, from before it was changed. What is in them would be
-/// forgotten, and what is still bound would get commands.
+/// forgotten, and what is still bound would get commands: while there are any, nothing may be declared.
 ///
 /// # Errors
 /// No connection.

@@ -4,6 +4,7 @@
 
 mod backfill;
 mod check;
+mod dead_letters;
 mod keys;
 mod login;
 mod logout;
@@ -70,6 +71,9 @@ enum Command {
     /// Shows items of feeds that could not be told as events, and tries them again
     #[command(subcommand)]
     Parked(parked::Action),
+    /// Looks at commands that failed, puts them back, or deletes them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Action),
     /// Publishes a command
     Send(send::Arguments),
     /// Prints the JSON Schema of a message, or the list of them
@@ -118,6 +122,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Backfill(arguments) => backfill::run(&config, &arguments).await,
         Command::Replay(arguments) => replay::run(&config, &arguments).await,
         Command::Parked(action) => parked::run(&config, &action).await,
+        Command::DeadLetters(action) => dead_letters::run(&config, &action).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
         Command::Schema(arguments) => schema::run(&arguments),
