@@ -64,8 +64,10 @@ async fn what_is_missing_is_told_and_made_and_nothing_else_is_touched() {
     assert_eq!(world.bridge.stop().await, Some(0));
     let (queue, exchange) = (commands.as_str().into(), commands.as_str().into());
     world.broker.channel.queue_unbind(queue, exchange, "#".into(), FieldTable::default()).await.unwrap();
-    assert_eq!(run(&world, &["topology"]).await.0, 0);
-    assert_eq!(run(&world, &["topology", "--apply"]).await.0, 0);
+    for arguments in [&["topology"][..], &["topology", "--apply"]] {
+        let (code, said) = run(&world, arguments).await;
+        assert_eq!(code, 0, "{said}");
+    }
     world.broker.command("acme.outbound.get", "c-3", &json!({"outboundId": "SO-1"})).await;
 }
 
