@@ -67,6 +67,9 @@ pub enum InitError {
 const QUIET: [&str; 8] =
     ["lapin", "amq_protocol", "async_rs", "hyper", "hyper_util", "reqwest", "rustls", "rustls_platform_verifier"];
 
+/// A channel that the broker closes, which is how it says no: whoever asked tells of it, in words that help.
+const CLOSED_CHANNELS: &str = "lapin::channel=off,";
+
 /// What would write whole messages, with people's addresses in them, into the log: never.
 const PAYLOADS: &str = "lapin::returned_messages=off";
 /// What would write the sign-in at the broker, byte by byte, where a filter asks for the library's traces.
@@ -92,8 +95,8 @@ where
     })
 }
 
-/// The filter as configured, behind one that holds noisy libraries at warnings. A directive of the
-/// configuration that names such a library replaces ours; a level below warnings needs none.
+/// The filter as configured, behind one that holds noisy libraries at warnings and what is told twice at nothing. A
+/// directive of the configuration that names such a library replaces ours; a level below warnings needs none.
 fn filter(text: &str) -> Result<EnvFilter, InitError> {
     let level_of_all = text.split(',').rev().find_map(|directive| directive.trim().parse::<LevelFilter>().ok());
     let quiet = if level_of_all.is_some_and(|level| level > LevelFilter::WARN) {
@@ -101,10 +104,11 @@ fn filter(text: &str) -> Result<EnvFilter, InitError> {
     } else {
         String::new()
     };
+    let closed = if text.contains("lapin") { "" } else { CLOSED_CHANNELS };
     let asks = text.contains("trace") && (text.contains("lapin") || text.contains("amq_protocol"));
     let frames = if asks { FRAMES } else { "" };
     EnvFilter::builder()
-        .parse(format!("{quiet}{text},{PAYLOADS}{frames}"))
+        .parse(format!("{closed}{quiet}{text},{PAYLOADS}{frames}"))
         .map_err(|source| InitError::Filter { filter: text.to_owned(), source })
 }
 
@@ -173,9 +177,12 @@ mod tests {
     fn libraries_are_quiet_until_they_are_named() {
         let log = || {
             tracing::debug!(target: "lapin::channel", "frame");
-            tracing::warn!(target: "lapin::channel", "lost");
+            tracing::warn!(target: "lapin::io_loop", "lost");
+            tracing::error!(target: "lapin::channel", "closed");
             tracing::debug!(target: "ffn_bridge", "ours");
         };
+        assert!(!logged(Format::Text, "info", log).contains("closed"), "who asked tells it");
+        assert!(logged(Format::Text, "info,lapin=info", log).contains("closed"));
         for (filter, frame, lost, ours) in [
             ("info", false, true, false),
             ("debug", false, true, true),

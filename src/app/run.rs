@@ -252,7 +252,13 @@ impl App {
 async fn declare(link: &Link, config: &broker::Config) -> Result<(), Error> {
     let mut wait = Duration::from_millis(200);
     loop {
-        match topology::ensure(link, config).await {
+        let declared = async {
+            match topology::left_over(link, config).await? {
+                none if none.is_empty() => topology::ensure(link, config).await,
+                some => Ok(some),
+            }
+        };
+        match declared.await {
             Ok(problems) if problems.is_empty() => return Ok(()),
             Ok(problems) => return Err(Error::Topology(problems)),
             Err(error) => tracing::warn!(error = %Chain(&error), "the broker can't be reached; trying again"),

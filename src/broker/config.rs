@@ -7,6 +7,9 @@ use secrecy::SecretString;
 use crate::domain::account::AccountName;
 use crate::domain::message::ContentMode;
 
+/// More commands queues than anybody needs; each number below may have been configured before and is looked for.
+pub const MOST_COMMAND_QUEUES: u16 = 16;
+
 /// Where the broker is and how the bridge's exchanges and queues are called there.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -20,6 +23,8 @@ pub struct Config {
     pub results_exchange: String,
     /// Quorum queue the bridge consumes commands from.
     pub commands_queue: String,
+    /// Into how many queues commands are divided by their ordering key; 1 is the queue above, undivided.
+    pub command_queues: u16,
     /// Quorum queue of the commands that can't succeed.
     pub dead_letter_queue: String,
     /// Whether the bridge declares the topology or only checks it.

@@ -10,6 +10,7 @@ use lapin::{BasicProperties, Channel};
 
 use super::publisher::short;
 use super::{Error, Link, answered};
+use crate::domain::message::rfc3339;
 
 /// RabbitMQ's pseudo-queue for answers without a queue.
 pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -25,6 +26,17 @@ pub struct Consumer {
 #[derive(Debug)]
 pub struct Delivery {
     inner: lapin::message::Delivery,
+}
+
+/// The broker's own record of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// `delivery_limit`, `expired`, `rejected`, `maxlen`.
+    pub reason: String,
+    /// The queue it was in.
+    pub queue: String,
+    /// When, to the second.
+    pub at: Option<DateTime<Utc>>,
 }
 
 impl Consumer {
@@ -76,7 +88,7 @@ impl Consumer {
     /// The next delivery. An error or `None` (the queue is gone) ends the subscription.
     pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
         let delivery = self.stream.next().await?;
-        Some(delivery.map(|inner| Delivery { inner }).map_err(Error::request("deliver")))
+        Some(delivery.map(Delivery::new).map_err(Error::request("deliver")))
     }
 
     /// How many messages of the queue are with no consumer.
@@ -126,6 +138,10 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Delivery {
+    pub(super) fn new(inner: lapin::message::Delivery) -> Self {
+        Self { inner }
+    }
+
     /// The routing key it was published with.
     pub fn routing_key(&self) -> &str {
         self.inner.routing_key.as_str()
@@ -189,6 +205,31 @@ impl Delivery {
             AMQPValue::ShortString(text) => Some(text.to_string()),
             _ => None,
         }
+    }
+
+    /// All headers, as text for people.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let headers = self.inner.properties.headers().iter().flat_map(|headers| headers.inner());
+        headers.map(|(name, value)| (name.to_string(), plain(value))).collect()
+    }
+
+    /// What the broker says of itself having set the message aside, if it did so last.
+    pub fn death(&self) -> Option<Death> {
+        let AMQPValue::FieldArray(deaths) = self.inner.properties.headers().as_ref()?.inner().get("x-death")? else {
+            return None;
+        };
+        // The newest comes first.
+        let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };
+        let text = |name: &str| death.inner().get(name).map(plain);
+        let at = match death.inner().get("time") {
+            Some(AMQPValue::Timestamp(seconds)) => i64::try_from(*seconds).ok(),
+            _ => None,
+        };
+        Some(Death {
+            reason: text("reason")?,
+            queue: text("queue").unwrap_or_default(),
+            at: at.and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+        })
     }
 
     /// Acknowledges. `false`: the channel it came on is gone, so the broker will deliver it again.
@@ -262,5 +303,37 @@ impl Delivery {
             properties = properties.with_app_id(value.clone());
         }
         properties
+    }
+}
+
+/// A header's value for people.
+fn plain(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into_owned(),
+        AMQPValue::ShortString(text) => text.to_string(),
+        AMQPValue::Boolean(value) => value.to_string(),
+        AMQPValue::ShortShortInt(number) => number.to_string(),
+        AMQPValue::ShortShortUInt(number) => number.to_string(),
+        AMQPValue::ShortInt(number) => number.to_string(),
+        AMQPValue::ShortUInt(number) => number.to_string(),
+        AMQPValue::LongInt(number) => number.to_string(),
+        AMQPValue::LongUInt(number) => number.to_string(),
+        AMQPValue::LongLongInt(number) => number.to_string(),
+        AMQPValue::Float(number) => number.to_string(),
+        AMQPValue::Double(number) => number.to_string(),
+        AMQPValue::DecimalValue(number) => format!("{number:?}"),
+        AMQPValue::Timestamp(seconds) => {
+            let time = i64::try_from(*seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+            time.map_or_else(|| seconds.to_string(), rfc3339)
+        }
+        AMQPValue::ByteArray(bytes) => format!("{} bytes", bytes.as_slice().len()),
+        AMQPValue::FieldArray(values) => {
+            format!("[{}]", values.as_slice().iter().map(plain).collect::<Vec<_>>().join(", "))
+        }
+        AMQPValue::FieldTable(table) => {
+            let members = table.inner().iter().map(|(name, value)| format!("{name}: {}", plain(value)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        }
+        AMQPValue::Void => String::new(),
     }
 }

@@ -81,7 +81,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
-        let mut uri: AMQPUri = self.url.expose_secret().parse().map_err(|reason: String| Error::Url { reason })?;
+        let mut uri = parsed(&self.url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let address = format!("{}:{}", uri.authority.host, uri.authority.port);
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
@@ -98,6 +98,11 @@ impl Link {
             }
         }
     }
+}
+
+/// The URL, read.
+pub(super) fn parsed(url: &SecretString) -> Result<AMQPUri, Error> {
+    url.expose_secret().parse().map_err(|reason: String| Error::Url { reason })
 }
 
 /// What a person can do about a connection that was not made.

@@ -4,6 +4,7 @@
 //! a connection to recover by itself. What must not be lost is in the journal until the broker has
 //! confirmed it, and in the broker until the outcome is in the journal.
 
+mod browse;
 pub mod config;
 mod consumer;
 mod link;
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
+pub use browse::Browse;
 pub use config::Config;
-pub use consumer::{Consumer, DIRECT_REPLY_TO, Delivery, depth};
+pub use consumer::{Consumer, DIRECT_REPLY_TO, Death, Delivery, depth};
 pub use link::Link;
 pub use publisher::{Fates, Forward, Outgoing, Publisher};
 

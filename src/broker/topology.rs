@@ -8,32 +8,49 @@
 //! - `{commands queue}.retry`: a fanout exchange in front of the commands queue, so that a retry does
 //!   not reach others who are bound to the commands exchange;
 //! - `{commands queue}.held.{account}`: a fanout exchange and queue per account, where its commands wait
-//!   while it can't call. They leave only by being consumed, by one consumer at a time.
+//!   while it can't call. They leave only by being consumed, by one consumer at a time;
+//! - with several commands queues, `{commands queue}.by-key`: a consistent-hash exchange that gives each
+//!   ordering key one of `{commands queue}.1` … `.N`, also for what comes back from the ladder.
+//!
+//! What is never done here: an exchange, queue or binding that exists is neither changed nor removed.
+
+mod definitions;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::protocol::{AMQPError, AMQPErrorKind};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ErrorKind, ExchangeKind};
+use futures_util::future::join_all;
 
-use super::{Config, Error, Link, answered};
+pub use definitions::definitions;
+pub use survey::{Finding, State, look, survey};
+
+use super::config::MOST_COMMAND_QUEUES;
+use super::{Config, Error, Link};
 use crate::domain::account::AccountName;
 
 /// Deliveries of one command before the broker itself sets it aside. Our own record gives up long
 /// before; RabbitMQ 4 would default to 20, which a few restarts with a full prefetch can reach.
 const DELIVERY_LIMIT: i64 = 100;
+/// Of a dead letter: as good as none. Each look counts as a delivery, and RabbitMQ 4 would drop the letter for good at
+/// the 21st. Its word for none is -1, which 3.10 refuses; a number that is never reached means the same to both.
+const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
+/// Header that a command is given its queue by, where there are several.
+pub const ORDERING_KEY_HEADER: &str = "ffn-ordering-key";
+/// Share of a queue on the ring of the consistent-hash exchange.
+const WEIGHT: &str = "1";
+/// A binding for every routing key.
+const EVERY_KEY: &str = "#";
 
 /// One thing the broker has to have.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A durable exchange.
     Exchange {
         /// Its name.
         name: String,
-        /// `topic` or `fanout`.
-        fanout: bool,
+        /// What it does with routing keys.
+        kind: Kind,
     },
     /// A durable quorum queue.
     Queue {
@@ -42,17 +59,50 @@ pub enum Item {
         /// Its arguments beside the type.
         arguments: BTreeMap<&'static str, Argument>,
     },
-    /// A binding of a queue for every routing key.
+    /// A binding.
     Binding {
-        /// The queue.
-        queue: String,
-        /// The exchange.
+        /// Where messages come from.
         exchange: String,
+        /// Where they go.
+        to: Target,
+        /// Its routing key.
+        key: &'static str,
     },
 }
 
+/// Kinds of exchanges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `topic`.
+    Topic,
+    /// `fanout`.
+    Fanout,
+    /// `x-consistent-hash` on the ordering key: a plugin that the broker brings along.
+    ByKey,
+}
+
+impl Kind {
+    /// As AMQP calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Fanout => "fanout",
+            Self::ByKey => "x-consistent-hash",
+        }
+    }
+}
+
+/// The end of a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A queue.
+    Queue(String),
+    /// Another exchange.
+    Exchange(String),
+}
+
 /// The value of a queue's argument.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {
     /// A text.
     Text(String),
@@ -62,8 +112,33 @@ pub enum Argument {
     Yes,
 }
 
+impl std::fmt::Display for Argument {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Number(number) => write!(formatter, "{number}"),
+            Self::Yes => formatter.write_str("true"),
+        }
+    }
+}
+
+impl std::fmt::Display for Item {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exchange { name, .. } => write!(formatter, "exchange {name}"),
+            Self::Queue { name, .. } => write!(formatter, "queue {name}"),
+            Self::Binding { exchange, to: Target::Queue(queue), .. } => {
+                write!(formatter, "binding of queue {queue} to exchange {exchange}")
+            }
+            Self::Binding { exchange, to: Target::Exchange(target), .. } => {
+                write!(formatter, "binding of exchange {target} to exchange {exchange}")
+            }
+        }
+    }
+}
+
 /// What is wrong with an item, and what to do.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// For example `queue ffn.commands`.
     pub what: String,
@@ -94,15 +169,35 @@ pub fn held_queue(config: &Config, account: &AccountName) -> String {
     format!("{}.held.{account}", config.commands_queue)
 }
 
+/// The queues that commands are consumed from.
+pub fn command_queues(config: &Config) -> Vec<String> {
+    match config.command_queues {
+        0 | 1 => vec![config.commands_queue.clone()],
+        several => (1..=several).map(|number| numbered(config, number)).collect(),
+    }
+}
+
+fn numbered(config: &Config, number: u16) -> String {
+    format!("{}.{number}", config.commands_queue)
+}
+
 fn retry_exchange(config: &Config) -> String {
     format!("{}.retry", config.commands_queue)
 }
 
+fn by_key_exchange(config: &Config) -> String {
+    format!("{}.by-key", config.commands_queue)
+}
+
 /// Everything the bridge needs, in the order in which it can be declared.
 pub fn plan(config: &Config) -> Vec<Item> {
-    let exchange = |name: &str, fanout| Item::Exchange { name: name.to_owned(), fanout };
-    let binding =
-        |queue: &str, exchange: &str| Item::Binding { queue: queue.to_owned(), exchange: exchange.to_owned() };
+    let exchange = |name: &str, kind| Item::Exchange { name: name.to_owned(), kind };
+    let queue = |name: &str, arguments| Item::Queue { name: name.to_owned(), arguments };
+    let bound = |name: &str, exchange: &str| Item::Binding {
+        exchange: exchange.to_owned(),
+        to: Target::Queue(name.to_owned()),
+        key: EVERY_KEY,
+    };
     // Dead-lettering at least once works only together with reject-publish.
     let safely_to = |target: &str| {
         BTreeMap::from([
@@ -118,35 +213,56 @@ pub fn plan(config: &Config) -> Vec<Item> {
         arguments.insert("x-delivery-limit", Argument::Number(DELIVERY_LIMIT));
         arguments
     };
+    let taken_by_one = || {
+        let mut arguments = taken_from();
+        // What a consumer leaves behind comes back before the next one gets anything.
+        arguments.insert("x-single-active-consumer", Argument::Yes);
+        arguments
+    };
+    let looked_at = BTreeMap::from([("x-delivery-limit", Argument::Number(NO_DELIVERY_LIMIT))]);
     let mut items = vec![
-        exchange(&config.events_exchange, false),
-        exchange(&config.commands_exchange, false),
-        exchange(&config.results_exchange, false),
-        exchange(dead, true),
-        exchange(&retry, true),
-        Item::Queue { name: config.dead_letter_queue.clone(), arguments: BTreeMap::new() },
-        binding(&config.dead_letter_queue, dead),
-        Item::Queue { name: config.commands_queue.clone(), arguments: taken_from() },
-        binding(&config.commands_queue, &config.commands_exchange),
-        binding(&config.commands_queue, &retry),
+        exchange(&config.events_exchange, Kind::Topic),
+        exchange(&config.commands_exchange, Kind::Topic),
+        exchange(&config.results_exchange, Kind::Topic),
+        exchange(dead, Kind::Fanout),
+        exchange(&retry, Kind::Fanout),
+        queue(&config.dead_letter_queue, looked_at),
+        bound(&config.dead_letter_queue, dead),
     ];
+    if config.command_queues > 1 {
+        let by_key = by_key_exchange(config);
+        items.push(exchange(&by_key, Kind::ByKey));
+        let mut queues = command_queues(config);
+        // A broker that restarts may bind anew in the order of names: from the beginning so, the ring stays as it was.
+        queues.sort();
+        for name in queues {
+            items.push(queue(&name, taken_by_one()));
+            items.push(Item::Binding { exchange: by_key.clone(), to: Target::Queue(name), key: WEIGHT });
+        }
+        // Last: nothing is routed to a ring that is not whole.
+        for source in [&retry, &config.commands_exchange] {
+            let to = Target::Exchange(by_key.clone());
+            items.push(Item::Binding { exchange: source.clone(), to, key: EVERY_KEY });
+        }
+    } else {
+        items.push(queue(&config.commands_queue, taken_from()));
+        items.push(bound(&config.commands_queue, &config.commands_exchange));
+        items.push(bound(&config.commands_queue, &retry));
+    }
     for step in &config.retry_steps {
         let name = wait_exchange(config, *step);
         let mut arguments = safely_to(&retry);
         let millis = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         arguments.insert("x-message-ttl", Argument::Number(millis));
-        items.push(exchange(&name, true));
-        items.push(Item::Queue { name: name.clone(), arguments });
-        items.push(binding(&name, &name));
+        items.push(exchange(&name, Kind::Fanout));
+        items.push(queue(&name, arguments));
+        items.push(bound(&name, &name));
     }
     for account in &config.accounts {
         let name = held_queue(config, account);
-        let mut arguments = taken_from();
-        // What a consumer leaves behind comes back before the next one gets anything.
-        arguments.insert("x-single-active-consumer", Argument::Yes);
-        items.push(exchange(&name, true));
-        items.push(Item::Queue { name: name.clone(), arguments });
-        items.push(binding(&name, &name));
+        items.push(exchange(&name, Kind::Fanout));
+        items.push(queue(&name, taken_by_one()));
+        items.push(bound(&name, &name));
     }
     items
 }
@@ -157,31 +273,15 @@ pub fn plan(config: &Config) -> Vec<Item> {
 /// # Errors
 /// No connection.
 pub async fn ensure(link: &Link, config: &Config) -> Result<Vec<Problem>, Error> {
-    apply_all(link, &plan(config), config.declare).await
+    survey::apply_all(link, &plan(config), config.declare).await
 }
 
-/// Looks whether these items are there, and gives every problem. Changes nothing.
+/// Declares these items, and gives every problem. What exists is left as it is.
 ///
 /// # Errors
 /// No connection.
-pub async fn look(link: &Link, items: &[Item]) -> Result<Vec<Problem>, Error> {
-    apply_all(link, items, false).await
-}
-
-async fn apply_all(link: &Link, items: &[Item], declare: bool) -> Result<Vec<Problem>, Error> {
-    let mut problems = Vec::new();
-    let mut channel = link.channel().await?;
-    for item in items {
-        if let Err(error) = apply(&channel, item, declare).await? {
-            problems.push(explain(item, &error, declare));
-            // A refused declaration closes the channel.
-            channel = link.channel().await?;
-        }
-    }
-    if let Err(error) = answered("close a channel", channel.close(200, "done".into())).await {
-        tracing::debug!(%error, "closing a channel failed");
-    }
-    Ok(problems)
+pub async fn declare(link: &Link, items: &[Item]) -> Result<Vec<Problem>, Error> {
+    survey::apply_all(link, items, true).await
 }
 
 /// What the broker lacks and what it has otherwise, without changing anything there.
@@ -189,24 +289,14 @@ async fn apply_all(link: &Link, items: &[Item], declare: bool) -> Result<Vec<Pro
 /// # Errors
 /// No connection.
 pub async fn inspect(link: &Link, config: &Config) -> Result<Inspection, Error> {
-    let mut inspection = Inspection::default();
-    let mut channel = link.channel().await?;
-    for item in plan(config) {
-        if let Err(error) = apply(&channel, &item, false).await? {
-            channel = link.channel().await?;
-            let is_missing = error.get_id() == 404;
-            if is_missing && config.declare {
-                inspection.missing.push(item);
-            } else {
-                inspection.problems.push(explain(&item, &error, config.declare));
+    let mut inspection = Inspection { missing: Vec::new(), problems: left_over(link, config).await? };
+    for Finding { item, state } in survey(link, &plan(config), config.declare).await? {
+        match state {
+            State::Fits | State::There | State::Unseen => {}
+            State::Missing(_) if config.declare => inspection.missing.push(item),
+            State::Missing(problem) | State::Differs(problem) | State::Refused(problem) => {
+                inspection.problems.push(problem);
             }
-            continue;
-        }
-        // Declaring what exists changes nothing and shows whether its properties fit.
-        let shows_properties = config.declare && !matches!(item, Item::Binding { .. });
-        if shows_properties && let Err(error) = apply(&channel, &item, true).await? {
-            inspection.problems.push(explain(&item, &error, true));
-            channel = link.channel().await?;
         }
     }
     Ok(inspection)
@@ -221,80 +311,32 @@ pub struct Inspection {
     pub problems: Vec<Problem>,
 }
 
-/// Declares an item, or looks whether it is there. The inner error is the broker's word on the item,
-/// the outer one trouble with the connection.
-async fn apply(channel: &Channel, item: &Item, declare: bool) -> Result<Result<(), AMQPError>, Error> {
-    const ACTION: &str = "declare an exchange or queue";
-    let request = async {
-        match item {
-            Item::Exchange { name, fanout } => {
-                let kind = if *fanout { ExchangeKind::Fanout } else { ExchangeKind::Topic };
-                let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-                channel.exchange_declare(name.as_str().into(), kind, options, FieldTable::default()).await
-            }
-            Item::Queue { name, arguments } => {
-                let options = QueueDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-                channel.queue_declare(name.as_str().into(), options, table(arguments)).await.map(drop)
-            }
-            // A binding can't be looked at through AMQP; one that is missing shows as an unroutable message.
-            Item::Binding { .. } if !declare => Ok(()),
-            Item::Binding { queue, exchange } => {
-                let (queue, exchange, options) =
-                    (queue.as_str().into(), exchange.as_str().into(), QueueBindOptions::default());
-                channel.queue_bind(queue, exchange, "#".into(), options, FieldTable::default()).await
-            }
+/// Commands queues of another number than the configured one, from before it was changed. What is in them would be
+/// forgotten, and what is still bound would get commands: while there are any, nothing may be declared.
+///
+/// # Errors
+/// No connection.
+pub async fn left_over(link: &Link, config: &Config) -> Result<Vec<Problem>, Error> {
+    let wanted = command_queues(config);
+    let single = std::iter::once(config.commands_queue.clone());
+    let possible = single.chain((1..=MOST_COMMAND_QUEUES).map(|number| numbered(config, number)));
+    let others: Vec<String> = possible.filter(|name| !wanted.contains(name)).collect();
+    let looks = others.iter().map(|name| survey::exists(link, name));
+    let mut problems = Vec::new();
+    for (name, exists) in others.iter().zip(join_all(looks).await) {
+        if exists? {
+            problems.push(Problem {
+                what: format!("queue {name}"),
+                reason: format!(
+                    "it is a commands queue of another broker.command_queues than {}, still bound and consumed by nobody",
+                    config.command_queues
+                ),
+                remedy: "Set broker.command_queues back until it is empty while nothing is published, then delete it:                          only then does the bridge make the new ones."
+                    .to_owned(),
+            });
         }
-    };
-    // What the broker says of the item closes the channel; anything else is no word on the item.
-    let settled = async {
-        match request.await {
-            Ok(()) => Ok(Ok(())),
-            Err(error) => match error.kind() {
-                ErrorKind::ProtocolError(word) if matches!(word.kind(), AMQPErrorKind::Soft(_)) => {
-                    Ok(Err(word.clone()))
-                }
-                _ => Err(error),
-            },
-        }
-    };
-    answered(ACTION, settled).await
-}
-
-fn table(arguments: &BTreeMap<&'static str, Argument>) -> FieldTable {
-    let mut table = FieldTable::default();
-    table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    for (name, value) in arguments {
-        let value = match value {
-            Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
-            Argument::Number(number) => AMQPValue::LongLongInt(*number),
-            Argument::Yes => AMQPValue::Boolean(true),
-        };
-        table.insert((*name).into(), value);
     }
-    table
-}
-
-fn explain(item: &Item, error: &AMQPError, declare: bool) -> Problem {
-    let what = match item {
-        Item::Exchange { name, .. } => format!("exchange {name}"),
-        Item::Queue { name, .. } => format!("queue {name}"),
-        Item::Binding { queue, exchange } => format!("binding of queue {queue} to exchange {exchange}"),
-    };
-    let code = error.get_id();
-    let remedy = match (code, declare) {
-        (404, _) => "It does not exist: let the bridge make it (broker.declare = true) or ask who runs the broker to.",
-        (406, _) => {
-            "It exists with other properties: give the bridge another name for it in [broker], or empty and delete \
-             the old one, after which the bridge makes it anew."
-        }
-        (403, true) => {
-            "The user may not configure it: grant the permission, or have it made by someone who may and set \
-             broker.declare = false."
-        }
-        (403, false) => "The user may not see it: grant the permission.",
-        _ => "The broker's log may say more.",
-    };
-    Problem { what, reason: error.to_string(), remedy: remedy.to_owned() }
+    Ok(problems)
 }
 
 #[cfg(test)]
@@ -308,6 +350,7 @@ mod tests {
             commands_exchange: "ffn.commands".into(),
             results_exchange: "ffn.results".into(),
             commands_queue: "ffn.commands".into(),
+            command_queues: 1,
             dead_letter_queue: "ffn.commands.dead".into(),
             declare: true,
             prefetch: 32,
@@ -316,6 +359,10 @@ mod tests {
             retry_steps: vec![Duration::from_secs(10), Duration::from_secs(90)],
             accounts: vec!["acme".parse().unwrap()],
         }
+    }
+
+    fn binding(exchange: &str, to: Target, key: &'static str) -> Item {
+        Item::Binding { exchange: exchange.to_owned(), to, key }
     }
 
     #[test]
@@ -328,8 +375,8 @@ mod tests {
         });
         assert_eq!(queue.unwrap()["x-message-ttl"], Argument::Number(90_000));
         assert_eq!(queue.unwrap()["x-dead-letter-exchange"], Argument::Text("ffn.commands.retry".into()));
-        assert!(plan.contains(&Item::Binding { queue: wait.clone(), exchange: wait }));
-        assert!(plan.contains(&Item::Binding { queue: "ffn.commands".into(), exchange: "ffn.commands.retry".into() }));
+        assert!(plan.contains(&binding(&wait, Target::Queue(wait.clone()), "#")));
+        assert!(plan.contains(&binding("ffn.commands.retry", Target::Queue("ffn.commands".into()), "#")));
     }
 
     #[test]
@@ -346,8 +393,8 @@ mod tests {
         assert_eq!(queue["x-dead-letter-exchange"], Argument::Text("ffn.commands.dead".into()));
         assert_eq!(queue["x-delivery-limit"], Argument::Number(DELIVERY_LIMIT));
         assert!(!queue.contains_key("x-message-ttl"));
-        assert!(plan.contains(&Item::Exchange { name: held.clone(), fanout: true }));
-        assert!(plan.contains(&Item::Binding { queue: held.clone(), exchange: held }));
+        assert!(plan.contains(&Item::Exchange { name: held.clone(), kind: Kind::Fanout }));
+        assert!(plan.contains(&binding(&held, Target::Queue(held.clone()), "#")));
     }
 
     #[test]
@@ -362,5 +409,36 @@ mod tests {
                 assert!(plan.iter().any(|other| matches!(other, Item::Binding { exchange, .. } if exchange == target)));
             }
         }
+    }
+
+    #[test]
+    fn with_several_queues_everything_that_is_executed_goes_by_its_key() {
+        let config = Config { command_queues: 3, ..config() };
+        assert_eq!(command_queues(&config), ["ffn.commands.1", "ffn.commands.2", "ffn.commands.3"]);
+        let plan = plan(&config);
+        let ring = Target::Exchange("ffn.commands.by-key".into());
+        for source in ["ffn.commands", "ffn.commands.retry"] {
+            assert!(plan.contains(&binding(source, ring.clone(), "#")), "{source}");
+        }
+        for queue in command_queues(&config) {
+            assert!(plan.contains(&binding("ffn.commands.by-key", Target::Queue(queue.clone()), "1")));
+            let arguments = plan.iter().find_map(|item| match item {
+                Item::Queue { name, arguments } if *name == queue => Some(arguments),
+                _ => None,
+            });
+            assert_eq!(arguments.unwrap()["x-single-active-consumer"], Argument::Yes);
+        }
+        let single = |item: &&Item| matches!(item, Item::Queue { name, .. } if name == "ffn.commands");
+        assert_eq!(plan.iter().find(single), None, "two ways would mean two deliveries");
+    }
+
+    #[test]
+    fn a_look_at_a_dead_letter_never_uses_it_up() {
+        let plan = plan(&config());
+        let dead = plan.iter().find_map(|item| match item {
+            Item::Queue { name, arguments } if name == "ffn.commands.dead" => Some(arguments),
+            _ => None,
+        });
+        assert_eq!(dead.unwrap()["x-delivery-limit"], Argument::Number(NO_DELIVERY_LIMIT));
     }
 }

@@ -4,6 +4,7 @@
 
 mod backfill;
 mod check;
+mod dead_letters;
 mod keys;
 mod login;
 mod logout;
@@ -13,6 +14,7 @@ mod replay;
 mod schema;
 mod send;
 mod tail;
+mod topology;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ enum Command {
     Run,
     /// Validates the configuration and reaches the broker, the store and each account's API
     Check(check::Arguments),
+    /// Shows what the broker has against what the bridge needs
+    Topology(topology::Arguments),
     /// Signs an account in at FFN, or shows its sign-in
     Login(login::Arguments),
     /// Signs an account out: forgets its tokens
@@ -67,6 +71,9 @@ enum Command {
     /// Shows items of feeds that could not be told as events, and tries them again
     #[command(subcommand)]
     Parked(parked::Action),
+    /// Looks at commands that failed, puts them back, or deletes them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Action),
     /// Publishes a command
     Send(send::Arguments),
     /// Prints the JSON Schema of a message, or the list of them
@@ -107,6 +114,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => bridge(config).await,
         Command::Check(arguments) => check::run(&config, &arguments).await,
+        Command::Topology(arguments) => topology::run(&config, &arguments).await,
         Command::Login(arguments) => login::run(&config, &arguments).await,
         Command::Logout(arguments) => logout::run(&config, &arguments).await,
         Command::Keys(action) => keys::run(&config, &action).await,
@@ -114,6 +122,7 @@ async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         Command::Backfill(arguments) => backfill::run(&config, &arguments).await,
         Command::Replay(arguments) => replay::run(&config, &arguments).await,
         Command::Parked(action) => parked::run(&config, &action).await,
+        Command::DeadLetters(action) => dead_letters::run(&config, &action).await,
         Command::Send(arguments) => send::run(&config, &arguments).await,
         // Needs no configuration and was done before it was read.
         Command::Schema(arguments) => schema::run(&arguments),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::progress::Progress;
 use super::{complain, explained, link, opened, time};
 use crate::app::Signals;
-use crate::broker::topology::{self, Item};
+use crate::broker::topology::{self, Item, Kind};
 use crate::broker::{DIRECT_REPLY_TO, Link, Publisher};
 use crate::config::Config;
 use crate::domain::account::AccountName;
@@ -113,7 +113,7 @@ async fn ready(
             vec![Item::Queue { name: queue.clone(), arguments: Default::default() }]
         }
         None => {
-            let exchange = |name: &String| Item::Exchange { name: name.clone(), fanout: false };
+            let exchange = |name: &String| Item::Exchange { name: name.clone(), kind: Kind::Topic };
             survey.exchanges.iter().map(exchange).collect()
         }
     };

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::broker::Delivery;
+use crate::broker::topology::ORDERING_KEY_HEADER;
 use crate::domain::entity::event_id;
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 
@@ -19,8 +20,6 @@ pub const COMMAND_ID_HEADER: &str = "ffn-command-id";
 /// Header of a command without an id of its own that was delivered before it was sent on to the held queue:
 /// there it counts as redelivered.
 pub const REDELIVERED_HEADER: &str = "ffn-redelivered";
-/// Header with which a publisher sets the ordering key.
-pub const ORDERING_KEY_HEADER: &str = "ffn-ordering-key";
 /// Header with which a publisher says when it is too late: an instant, or a duration from the message's
 /// `timestamp`, or else from its first delivery.
 pub const DEADLINE_HEADER: &str = "ffn-deadline";

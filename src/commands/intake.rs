@@ -105,25 +105,37 @@ impl Intake {
         join(self.run_commands(&crew, &stop), join(held, watched)).await;
     }
 
-    /// The commands queue.
+    /// The commands queue, or all of them.
     async fn run_commands(&self, crew: &Crew, stop: &CancellationToken) {
-        let mut backoff = RETRY.build();
-        let mut last: Option<Consumer> = None;
         let known = join_all(self.worker.accounts.values().map(|account| account.gate.settled()));
         tokio::select! {
             () = stop.cancelled() => {}
             known = tokio::time::timeout(HELD_FIRST, known) => drop(known),
         }
+        let queues = topology::command_queues(&self.config);
+        // Together they have no more at a time than one would have.
+        let prefetch = self.config.prefetch.div_ceil(u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1));
+        let subscriptions = join_all(queues.iter().map(|queue| self.run_queue(queue, prefetch, crew, stop))).await;
+        crew.lanes.drained().await;
+        for consumer in subscriptions.into_iter().flatten() {
+            consumer.close().await;
+        }
+    }
+
+    /// One queue; gives its last subscription, which still holds what was not acknowledged.
+    async fn run_queue(&self, queue: &str, prefetch: u16, crew: &Crew, stop: &CancellationToken) -> Option<Consumer> {
+        let mut backoff = RETRY.build();
+        let mut last: Option<Consumer> = None;
         while !stop.is_cancelled() {
             let subscribed = tokio::select! {
                 () = stop.cancelled() => break,
-                subscribed = self.subscribe() => subscribed,
+                subscribed = self.subscribe(queue, prefetch) => subscribed,
             };
             match subscribed {
                 Ok(mut consumer) => {
                     backoff = RETRY.build();
-                    tracing::info!(queue = self.config.commands_queue, "taking commands");
-                    self.take(&mut consumer, crew, stop).await;
+                    tracing::info!(queue, "taking commands");
+                    self.take(queue, &mut consumer, crew, stop).await;
                     last = Some(consumer);
                 }
                 Err(error) => tracing::warn!(error = %Chain(&error), "commands can't be taken; trying again"),
@@ -134,21 +146,18 @@ impl Intake {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        crew.lanes.drained().await;
-        if let Some(consumer) = last {
-            consumer.close().await;
-        }
+        last
     }
 
-    async fn subscribe(&self) -> Result<Consumer, broker::Error> {
+    async fn subscribe(&self, queue: &str, prefetch: u16) -> Result<Consumer, broker::Error> {
         // A broker that lost its data, or was replaced, gets its topology back.
         for problem in topology::ensure(&self.link, &self.config).await? {
             tracing::error!("{problem}");
         }
-        Consumer::subscribe(&self.link, &self.config.commands_queue, self.config.prefetch).await
+        Consumer::subscribe(&self.link, queue, prefetch).await
     }
 
-    async fn take(&self, consumer: &mut Consumer, crew: &Crew, stop: &CancellationToken) {
+    async fn take(&self, queue: &str, consumer: &mut Consumer, crew: &Crew, stop: &CancellationToken) {
         loop {
             let delivery = tokio::select! {
                 biased;
@@ -162,10 +171,7 @@ impl Intake {
                     return;
                 }
                 None => {
-                    tracing::warn!(
-                        queue = self.config.commands_queue,
-                        "the subscription to commands ended: is the queue gone?"
-                    );
+                    tracing::warn!(queue, "the subscription to commands ended: is the queue gone?");
                     return;
                 }
             }

@@ -24,6 +24,7 @@
 
 mod compare;
 pub mod config;
+pub mod dead_letters;
 mod decode;
 mod executor;
 mod gate;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::config::ReplyPattern;
+use crate::broker::config::{MOST_COMMAND_QUEUES, ReplyPattern};
 use crate::domain::message::ContentMode;
 use crate::store::Keyring;
 use crate::{broker, commands, store, telemetry};
@@ -34,6 +34,7 @@ pub(super) fn broker(section: &mut Section<'_>) -> Option<broker::Config> {
     let commands_exchange = section.or("commands_exchange", "ffn.commands", broker_name);
     let results_exchange = section.or("results_exchange", "ffn.results", broker_name);
     let commands_queue = section.or("commands_queue", "ffn.commands", broker_name);
+    let command_queues = section.or("command_queues", 1, integer(1..=i64::from(MOST_COMMAND_QUEUES)));
     let dead_letter_queue = section.or("dead_letter_queue", "ffn.commands.dead", broker_name);
     let declare = section.or("declare", true, boolean);
     let prefetch = section.or("prefetch", 32, integer(1..=1_000));
@@ -56,6 +57,7 @@ pub(super) fn broker(section: &mut Section<'_>) -> Option<broker::Config> {
         commands_exchange: commands_exchange?,
         results_exchange: results_exchange?,
         commands_queue: commands_queue?,
+        command_queues: command_queues?,
         dead_letter_queue: dead_letter_queue?,
         declare: declare?,
         prefetch: prefetch?,

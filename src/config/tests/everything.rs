@@ -106,6 +106,7 @@ fn defaults_are_those_of_the_contract() {
     );
     assert_eq!([&broker.commands_queue, &broker.dead_letter_queue], ["ffn.commands", "ffn.commands.dead"]);
     assert!(broker.declare);
+    assert_eq!(broker.command_queues, 1);
     assert_eq!((broker.prefetch, broker.event_mode), (32, ContentMode::Structured));
     assert_eq!(broker.reply_to_allow.len(), 5);
     assert_eq!(broker.retry_steps, [10, 60, 600].map(Duration::from_secs));

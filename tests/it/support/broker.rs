@@ -176,11 +176,12 @@ async fn clean(url: String, names: Names) -> Result<(), lapin::Error> {
     let channel = connection.create_channel().await?;
     let commands = names.commands();
     let mut queues = vec![commands.clone(), names.dead()];
-    queues.extend(["events", "results", "reply", "more"].map(|name| names.queue(name)));
+    queues.extend(["events", "results", "reply", "more", "full"].map(|name| names.queue(name)));
     let waits = ["300ms", "1s", "2s", "5s", "10s", "1m", "10m"].map(|step| format!("{commands}.wait.{step}"));
     queues.extend(waits.clone());
     let held = ["acme", "shop", "ware"].map(|account| format!("{commands}.held.{account}"));
     queues.extend(held.clone());
+    queues.extend((1..=3).map(|number| format!("{commands}.{number}")));
     for queue in queues {
         channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
     }
@@ -188,6 +189,7 @@ async fn clean(url: String, names: Names) -> Result<(), lapin::Error> {
         vec![names.events(), commands.clone(), names.results(), names.dead(), format!("{commands}.retry")];
     exchanges.extend(waits);
     exchanges.extend(held);
+    exchanges.push(format!("{commands}.by-key"));
     for exchange in exchanges {
         channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await?;
     }

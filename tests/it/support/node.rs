@@ -21,6 +21,25 @@ impl Node {
         node
     }
 
+    /// A node with these plugins, which the shared broker need not have.
+    pub async fn start_with(plugins: &[&str]) -> Self {
+        let mut node = Self { dir: TempDir::new().unwrap(), url: String::new() };
+        std::fs::write(node.dir.path().join("enabled_plugins"), format!("[{}].\n", plugins.join(","))).unwrap();
+        node.up().await;
+        node
+    }
+
+    /// Runs `rabbitmqctl` for it.
+    pub async fn ctl(&self, words: &[&str]) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/broker.sh");
+        let mut command = Command::new("bash");
+        command.arg(path).args(["node", "ctl"]).arg(self.dir.path()).args(words);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
     pub fn url(&self) -> &str {
         &self.url
     }
