@@ -42,7 +42,7 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Reads a letter.
     pub fn read(delivery: &Delivery) -> Self {
-        let decoded = decode(delivery);
+        let decoded = decode(delivery, usize::MAX);
         let envelope = match &decoded {
             Ok(command) => &command.envelope,
             Err(refusal) => &refusal.envelope,
