@@ -228,6 +228,7 @@ impl App {
             config: self.config.commands.clone(),
             metrics: self.metrics.commands.clone(),
             abort: watch.abort.clone(),
+            alone: Mutex::new(()),
         });
         let (link, config, stop) = (self.consuming.clone(), config.clone(), stage.token());
         let (publishing, store) = (self.publishing.clone(), self.store.clone());

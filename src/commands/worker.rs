@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
@@ -65,6 +65,8 @@ pub struct Worker {
     pub metrics: CommandMetrics,
     /// Ends waits that would hold up a stop.
     pub abort: CancellationToken,
+    /// Held by a command that the process may not survive.
+    pub alone: Mutex<()>,
 }
 
 /// One account, as its commands see it.
@@ -264,33 +266,8 @@ impl Worker {
 
     async fn process(&self, job: &Job, accepted: &Accepted<'_>) -> Result<Settled, Error> {
         let Accepted { command, account, operation, key, .. } = accepted;
-        let arrival = Arrival {
-            key: key.clone(),
-            routing_key: command.envelope.routing_key.clone(),
-            digest: command.digest.clone(),
-            ordering_key: accepted.ordering_key.clone(),
-            put_back: command.envelope.put_back,
-        };
         let is_late = || command.envelope.deadline.is_some_and(|deadline| deadline <= Utc::now());
-        let trial = match self.store.begin(arrival).await? {
-            Begin::Execute(trial) => trial,
-            Begin::Finished(finished) => {
-                self.answer_again(job, accepted, *finished).await?;
-                return Ok(Settled::Done);
-            }
-            Begin::Conflict => {
-                self.refuse(job, conflict(&command.envelope)).await?;
-                return Ok(Settled::Done);
-            }
-            Begin::Behind(trial) if is_late() && !trial.in_doubt => {
-                self.fail(job, accepted, trial.attempt, trial.first_failed_at, too_late()).await?;
-                return Ok(Settled::Done);
-            }
-            Begin::Behind(_) => {
-                self.postpone(job, accepted, Setback::Behind, None, None).await?;
-                return Ok(Settled::Done);
-            }
-        };
+        let Some((trial, _alone)) = self.begin(job, accepted, is_late).await? else { return Ok(Settled::Done) };
         // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
         let Trial { attempt, crashes, first_failed_at, arrived_at, .. } = trial;
         let Envelope { redelivered, has_own_id, .. } = command.envelope;
@@ -358,6 +335,52 @@ impl Worker {
             }
         }
         Ok(Settled::Done)
+    }
+
+    /// Writes down that a command is begun; `None` if it is not to be executed, which is then done with. One
+    /// in whose middle the process may die once more is begun alone among its like: what it dies of is then
+    /// told from what was merely at work beside it.
+    async fn begin(
+        &self,
+        job: &Job,
+        accepted: &Accepted<'_>,
+        is_late: impl Fn() -> bool,
+    ) -> Result<Option<(Trial, Option<MutexGuard<'_, ()>>)>, Error> {
+        let Accepted { command, key, .. } = accepted;
+        let arrival = Arrival {
+            key: key.clone(),
+            routing_key: command.envelope.routing_key.clone(),
+            digest: command.digest.clone(),
+            ordering_key: accepted.ordering_key.clone(),
+            put_back: command.envelope.put_back,
+        };
+        let mut alone = None;
+        loop {
+            let trial = match self.store.begin(arrival.clone()).await? {
+                Begin::Execute(trial) => trial,
+                Begin::Finished(finished) => {
+                    self.answer_again(job, accepted, *finished).await?;
+                    return Ok(None);
+                }
+                Begin::Conflict => {
+                    self.refuse(job, conflict(&command.envelope)).await?;
+                    return Ok(None);
+                }
+                Begin::Behind(trial) if is_late() && !trial.in_doubt => {
+                    self.fail(job, accepted, trial.attempt, trial.first_failed_at, too_late()).await?;
+                    return Ok(None);
+                }
+                Begin::Behind(_) => {
+                    self.postpone(job, accepted, Setback::Behind, None, None).await?;
+                    return Ok(None);
+                }
+            };
+            if alone.is_some() || trial.crashes.saturating_add(1) < self.config.max_crashes {
+                return Ok(Some((trial, alone)));
+            }
+            self.store.wait(key, Setback::Suspected, Utc::now() + HOLD_GRACE).await?;
+            alone = Some(self.alone.lock().await);
+        }
     }
 
     /// Records that a command has failed for good.

@@ -183,7 +183,7 @@ pub(super) fn commands(section: &mut Section<'_>) -> Option<(commands::Config, V
     let settle_delay = section.or("settle_delay", "2s", duration(Duration::ZERO..=10 * MINUTE));
     let probe_delay = section.or("probe_delay", "1s", duration(MILLISECOND..=HOUR));
     let probe_max_delay = section.or("probe_max_delay", "1m", duration(MILLISECOND..=DAY));
-    let max_crashes = section.or("max_crashes", 3, integer(1..=50));
+    let max_crashes = section.or("max_crashes", 3, integer(2..=50));
     let max_body = section.or("max_body", "15MiB", size(1024..=512 * 1024 * 1024));
     let (probe_delay, probe_max_delay) = (probe_delay?, probe_max_delay?);
     if probe_max_delay < probe_delay {

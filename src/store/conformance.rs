@@ -514,9 +514,11 @@ pub(super) async fn starts_without_an_end_are_counted_until_one_has_an_end(store
         other => panic!("{other:?}"),
     };
     assert_eq!([crashes().await, crashes().await, crashes().await], [0, 1, 2]);
-    // Held back it was not begun; after a setback it has survived.
+    // Held back or put off it was not begun; after a setback it has survived.
     store.wait(&key, Setback::Behind, at(0)).await.unwrap();
     assert_eq!([crashes().await, crashes().await], [2, 3]);
+    store.wait(&key, Setback::Suspected, at(0)).await.unwrap();
+    assert_eq!(crashes().await, 3);
     store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
     assert_eq!([crashes().await, crashes().await], [0, 1]);
     let failed = Finished { error: Some(("outcome-unknown".into(), "no".into())), ..finished() };

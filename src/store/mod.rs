@@ -362,6 +362,8 @@ pub enum Setback {
     NotTried,
     /// It was held back by [`Begin::Behind`].
     Behind,
+    /// It was put off because earlier starts had no end. The attempt does not count, and they go on counting.
+    Suspected,
 }
 
 impl Setback {

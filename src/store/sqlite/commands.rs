@@ -26,6 +26,7 @@ impl CommandLog for Sqlite {
                 Setback::Away => (1, Some(true), Some(now)),
                 Setback::NotTried => (1, None, Some(now)),
                 Setback::Behind => (0, None, None),
+                Setback::Suspected => (1, None, None),
             };
             connection
                 .prepare_cached(
@@ -41,8 +42,8 @@ impl CommandLog for Sqlite {
                     doubt,
                     hold_until.timestamp_millis(),
                     failed_at,
-                    // One that was held back was not begun: that says nothing of its earlier starts.
-                    setback == Setback::Behind,
+                    // One that was not really begun: that says nothing of its earlier starts.
+                    matches!(setback, Setback::Behind | Setback::Suspected),
                 ])?;
             Ok(())
         }))

@@ -1,6 +1,7 @@
 //! While FFN is away an account's commands wait in its held queue: nothing is burnt, nothing goes round in circles.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
@@ -10,7 +11,7 @@ use super::held::{
     are_nowhere_else, counted, held, holds, idle, new_refresh_token, opens, own_way, send_thirds, sign_out,
 };
 use super::{leaves_nothing, only, order, outcome, requested, result_of};
-use crate::support::{Broker, Simulator, Subscription, World, until};
+use crate::support::{Broker, Simulator, Subscription, World, until, until_within};
 
 /// Quick to pause and to ask again; an attempt that is burnt ends a command.
 const TIGHT: &str =
@@ -83,7 +84,10 @@ async fn an_outage_of_hours_burns_nothing_however_many_commands_wait() {
     let before = world.simulator.get("requests?since=0").await["requests"].as_array().unwrap().len();
     send_thirds(&broker, orders).await;
     let all = u32::try_from(orders * 3).unwrap();
-    holds(&world, &broker, all).await;
+    until_within(Duration::from_secs(600), "all to be held", async || {
+        (broker.depth(&held(&world)).await == all).then_some(())
+    })
+    .await;
     for kind in [json!("cut_before"), json!({"status": 500}), json!({"status": 429}), json!({"status": 502})] {
         away(&world.simulator, kind).await;
         is_asked_again(&world.simulator, lasts / 4).await;

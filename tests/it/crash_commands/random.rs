@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::commands::{leaves_nothing, only, outcome, setup};
+use crate::commands::{leaves_nothing, only, outcome, setup_with};
 use crate::support::{Broker, broker, order, until_within};
 
 const ORDERS: usize = 60;
@@ -28,7 +28,11 @@ async fn sixty_orders_survive_ten_kills_and_faults_at_random() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(u64::from(fresh) | 1);
     eprintln!("SEED={seed}");
     let mut random = Random(seed);
-    let mut world = setup().account("call_timeout = \"400ms\"\nmax_concurrency = 8").start().await;
+    // Here it is the test that ends the process, and no command is to blame.
+    let mut world = setup_with("retry_steps = [\"300ms\", \"1s\"]\nmax_crashes = 50")
+        .account("call_timeout = \"400ms\"\nmax_concurrency = 8")
+        .start()
+        .await;
     let mut results = world.broker.results().await;
     for _ in 0..40 {
         let kind = match random.below(7) {
