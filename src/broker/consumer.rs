@@ -47,8 +47,14 @@ impl Consumer {
     pub async fn subscribe(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Error> {
         let channel = link.channel().await?;
         answered("set the prefetch", channel.basic_qos(prefetch, BasicQosOptions { global: false })).await?;
-        let stream = consume(&channel, queue, BasicConsumeOptions::default()).await?;
-        Ok(Self { channel, queue: queue.to_owned(), stream })
+        match consume(&channel, queue, BasicConsumeOptions::default()).await {
+            Ok(stream) => Ok(Self { channel, queue: queue.to_owned(), stream }),
+            Err(error) => {
+                // The broker may only be slow: a subscription that nobody reads would keep the messages to itself.
+                close(&channel).await;
+                Err(error)
+            }
+        }
     }
 
     /// Makes a queue of its own that goes with the connection, binds it to `exchange` and takes what
@@ -103,9 +109,13 @@ impl Consumer {
     /// its place. Canceling first would not keep the order: what the broker has just sent then goes back
     /// before what came earlier and is still here.
     pub async fn close(self) {
-        if let Err(error) = answered("close the channel", self.channel.close(200, "done".into())).await {
-            tracing::debug!(%error, "closing the channel failed");
-        }
+        close(&self.channel).await;
+    }
+}
+
+async fn close(channel: &Channel) {
+    if let Err(error) = answered("close the channel", channel.close(200, "done".into())).await {
+        tracing::debug!(%error, "closing the channel failed");
     }
 }
 
