@@ -148,15 +148,18 @@ impl Window {
     /// What is asked for instead after so many refusals in a row (contract 7.6, rule 7), or `None` if nothing new is
     /// left of it.
     ///
-    /// First it ends earlier: the clocks may differ. Then it may be too long, and what is new in it is halved. What has
-    /// to be read once more is left out then, else a window that was accepted could make all later ones too long.
+    /// First it ends earlier: the clocks may differ. Then it may be too long: what has to be read once more is left out,
+    /// else a window that was accepted could make all later ones too long. Then what is new in it is halved.
     pub fn after_refusals(self, position: DateTime<Utc>, overlap: TimeDelta, refusals: u32) -> Option<Self> {
         let Self { mut from, mut to } = self;
         for refusal in 1..=refusals {
             let back = to - STEP_BACK;
-            to = if refusal <= STEPS_BACK && back > position { back } else { position + (to - position) / 2 };
-            if refusal > STEPS_BACK {
+            if refusal <= STEPS_BACK && back > position {
+                to = back;
+            } else if refusal > STEPS_BACK && from < position - overlap {
                 from = position - overlap;
+            } else {
+                to = position + (to - position) / 2;
             }
         }
         (to > position).then_some(Self { from, to })
@@ -216,8 +219,10 @@ mod tests {
         assert_eq!(after(1), Window { from: at(0), to: at(89_970) });
         assert_eq!(after(3), Window { from: at(0), to: at(89_910) });
         // A stretch that is to be read again must not make it too long for ever.
-        assert_eq!(after(4), Window { from: at(79_700), to: at(84_955) });
-        assert_eq!(after(5).to - at(80_000), (after(4).to - at(80_000)) / 2);
+        assert_eq!(after(4), Window { from: at(79_700), to: at(89_910) });
+        assert_eq!(after(5), Window { from: at(79_700), to: at(84_955) });
+        let whole = Window { from: at(79_700), to: at(90_000) };
+        assert_eq!(whole.after_refusals(at(80_000), OVERLAP, 4).unwrap().to, at(84_955));
         let short = Window { from: at(79_700), to: at(80_020) };
         assert_eq!(short.after_refusals(at(80_000), OVERLAP, 1).unwrap().to, at(80_010));
         assert_eq!(short.after_refusals(at(80_000), OVERLAP, 60), None);

@@ -180,3 +180,59 @@ impl Recorder {
         Ok(carriers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::super::testing::Bench;
+    use super::*;
+    use crate::ffn::testing::Reply;
+
+    fn product(id: &str, made: u32, changed: u32) -> String {
+        format!(
+            r#"{{"jfsku":"{id}","modificationInfo":{{"createdAt":"2026-01-05T08:00:{made:02}Z","updatedAt":"2026-01-05T08:00:{changed:02}Z"}}}}"#
+        )
+    }
+
+    async fn bench() -> Bench {
+        Bench::new(|_| Reply::json(200, "{}")).await
+    }
+
+    const CREATED: &str = "acme.product.created";
+    const UPDATED: &str = "acme.product.updated";
+
+    #[tokio::test]
+    async fn events_of_one_reading_come_by_their_time() {
+        let bench = bench().await;
+        bench.record(FeedName::Products, &[product("P1", 1, 3), product("P2", 2, 2)]).await;
+        assert_eq!(bench.told().await, [CREATED, CREATED, UPDATED]);
+    }
+
+    #[tokio::test]
+    async fn who_was_slower_tells_anew() {
+        let bench = bench().await;
+        let item = |changed| [Item::from(RawValue::from_string(product("P1", 1, changed)).unwrap())];
+        let telling = Telling::since(chrono::DateTime::UNIX_EPOCH);
+        let (one, two) = (item(2), item(3));
+        // Both look at what is known before either has written it.
+        let (one, two) = tokio::join!(
+            bench.recorder.record(FeedName::Products, &one, telling, Append::default()),
+            bench.recorder.record(FeedName::Products, &two, telling, Append::default()),
+        );
+        assert_eq!(one.unwrap().events + two.unwrap().events, 3);
+        assert_eq!(bench.told().await, [CREATED, UPDATED, UPDATED]);
+    }
+
+    #[tokio::test]
+    async fn a_hole_is_seen_whatever_the_order_of_a_page() {
+        let bench = bench().await;
+        let entry = |version: i64| {
+            let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
+            format!(r#"{{"stockChangeId":{id},"modificationInfo":{{"createdAt":"2026-01-05T08:00:00Z"}}}}"#)
+        };
+        bench.record(FeedName::Stocks, &[entry(3), entry(1)]).await;
+        let holes = bench.recorder.journal.holes(bench.recorder.account()).await.unwrap();
+        assert_eq!(holes.len(), 1);
+    }
+}
