@@ -175,7 +175,8 @@ impl App {
                 }
             });
             for feed in &account.config.events.feeds {
-                let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll };
+                let reader =
+                    Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll, reads_again: true };
                 let config = account.config.events.clone();
                 let (progress, memory) = (self.progress.clone(), self.config.store.retention.entities);
                 let poller = Poller { reader, config, progress, memory };

@@ -101,7 +101,7 @@ async fn show(store: &Sqlite, id: i64) -> anyhow::Result<ExitCode> {
     };
     complain(&line(&parked.entry));
     let mut output = io::stdout().lock();
-    output.write_all(parked.item.as_bytes())?;
+    output.write_all(&parked.item)?;
     if output.is_terminal() {
         writeln!(output)?;
     }

@@ -147,7 +147,7 @@ mod tests {
             (Reply::json(429, ""), true),
             (Reply::json(401, ""), true),
         ] {
-            let told = format!("{} {}", reply.status, reply.body);
+            let told = format!("{} {}", reply.status, String::from_utf8_lossy(&reply.body));
             let account = answers(move |_| reply.clone()).await;
             assert_eq!(Probe::default().is_away(&account.client, Instant::now()).await, is_away, "{told}");
         }

@@ -120,6 +120,10 @@ pub struct Window {
 
 /// The longest window that is asked for at once (contract 7.6, rule 3).
 const LONGEST_WINDOW: TimeDelta = TimeDelta::hours(24);
+/// How far the end of a refused window steps back (contract 7.6, rule 7).
+const STEP_BACK: TimeDelta = TimeDelta::seconds(30);
+/// Steps back before the window is shortened instead.
+const STEPS_BACK: u32 = 3;
 
 impl Window {
     /// The next window after `position`, or `None` while there is nothing new to ask for.
@@ -139,6 +143,26 @@ impl Window {
         let to = (server_now - safety_lag).min(position + LONGEST_WINDOW);
         let again = checkpoint.again.map_or(position, |again| again.from.max(to - LONGEST_WINDOW));
         (to > position).then_some(Self { from: again.min(position - overlap), to })
+    }
+
+    /// What is asked for instead after so many refusals in a row (contract 7.6, rule 7), or `None` if nothing new is
+    /// left of it.
+    ///
+    /// First it ends earlier: the clocks may differ. Then it may be too long: what has to be read once more is left out,
+    /// else a window that was accepted could make all later ones too long. Then what is new in it is halved.
+    pub fn after_refusals(self, position: DateTime<Utc>, overlap: TimeDelta, refusals: u32) -> Option<Self> {
+        let Self { mut from, mut to } = self;
+        for refusal in 1..=refusals {
+            let back = to - STEP_BACK;
+            if refusal <= STEPS_BACK && back > position {
+                to = back;
+            } else if refusal > STEPS_BACK && from < position - overlap {
+                from = position - overlap;
+            } else {
+                to = position + (to - position) / 2;
+            }
+        }
+        (to > position).then_some(Self { from, to })
     }
 
     /// What the next window has to read once more, when this one has been read until `now`: a stretch longer than
@@ -185,6 +209,23 @@ mod tests {
     fn a_long_outage_is_worked_off_in_slices_of_a_day() {
         let window = Window::after(&read_to(0, None), at(10 * 86_400), OVERLAP, LAG);
         assert_eq!(window, Some(Window { from: at(-300), to: at(86_400) }));
+    }
+
+    #[test]
+    fn a_refused_window_ends_earlier_and_is_then_shorter() {
+        let window = Window { from: at(0), to: at(90_000) };
+        let after = |refusals| window.after_refusals(at(80_000), OVERLAP, refusals).unwrap();
+        assert_eq!(after(0), window);
+        assert_eq!(after(1), Window { from: at(0), to: at(89_970) });
+        assert_eq!(after(3), Window { from: at(0), to: at(89_910) });
+        // A stretch that is to be read again must not make it too long for ever.
+        assert_eq!(after(4), Window { from: at(79_700), to: at(89_910) });
+        assert_eq!(after(5), Window { from: at(79_700), to: at(84_955) });
+        let whole = Window { from: at(79_700), to: at(90_000) };
+        assert_eq!(whole.after_refusals(at(80_000), OVERLAP, 4).unwrap().to, at(84_955));
+        let short = Window { from: at(79_700), to: at(80_020) };
+        assert_eq!(short.after_refusals(at(80_000), OVERLAP, 1).unwrap().to, at(80_010));
+        assert_eq!(short.after_refusals(at(80_000), OVERLAP, 60), None);
     }
 
     #[test]

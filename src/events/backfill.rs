@@ -1,10 +1,12 @@
 //! Reading a past period of a feed again, beside the live one, with the same ids.
 //!
 //! What is read goes to the journal as ever, and the bridge publishes it. Feeds show an entity where it
-//! last changed, so reading goes on to the present, but only what happened in the period is told.
+//! last changed, so reading goes on to the present, but only what happened in the period is told. What changes while
+//! it is read leaves its window for the present: so the last one is read on until it brings nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,6 +16,11 @@ use super::recorder::Recorder;
 use super::{Error, rehearsal::Rehearsal};
 use crate::domain::feed::{FeedName, Window};
 use crate::ffn::{Priority, users};
+
+/// The longest window that is asked for at once (contract 7.6, rule 3).
+const LONGEST: TimeDelta = TimeDelta::days(1);
+/// How often the last window is read on at the most. More often only what changes all the time can bring something.
+const MOST_ROUNDS: u32 = 20;
 
 /// A period of a feed.
 #[derive(Debug, Clone, Copy)]
@@ -55,13 +62,35 @@ pub async fn backfill(
     let end = if period.feed == FeedName::Stocks { period.to.min(present) } else { present };
     let windows = slices(period.from, end);
     let telling = Telling { until: period.to, ..Telling::since(period.from) };
-    let reader = Reader { feed: period.feed, recorder: recorder.clone(), priority: Priority::Poll };
-    let (mut events, of) = (0, windows.len() as u64);
+    let reader = Reader { feed: period.feed, recorder: recorder.clone(), priority: Priority::Poll, reads_again: true };
+    let last = windows.last().copied().filter(|_| period.feed != FeedName::Stocks);
+    let (mut events, of) = (0, windows.len() as u64 + u64::from(last.is_some()));
     for (window, read) in windows.into_iter().zip(1..) {
         events += reader.read(window, telling).await?.events;
         told(Step { read, of, events });
     }
+    if let Some(last) = last {
+        for _ in 0..MOST_ROUNDS {
+            let found = reader.read(read_on(last, recorder, safety_lag).await, telling).await?.events;
+            events += found;
+            if found == 0 {
+                break;
+            }
+        }
+        told(Step { read: of, of, events });
+    }
     Ok(events)
+}
+
+/// The window that shows all that has changed until now, when there is one.
+async fn read_on(last: Window, recorder: &Recorder, safety_lag: TimeDelta) -> Window {
+    // FFN's clock is known to the second.
+    let now = recorder.client.server_now() + TimeDelta::seconds(1);
+    loop {
+        let to = recorder.client.server_now() - safety_lag;
+        let Ok(wait) = (now - to).to_std() else { return Window { from: last.from.max(to - LONGEST), to } };
+        tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+    }
 }
 
 /// The same without writing anything: the new events that there would be, by type.
@@ -85,7 +114,7 @@ fn slices(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Window> {
     let mut slices = Vec::new();
     let mut begin = from;
     while begin < to {
-        let end = (begin + TimeDelta::days(1)).min(to);
+        let end = (begin + LONGEST).min(to);
         slices.push(Window { from: begin, to: end });
         begin = end;
     }
@@ -94,7 +123,35 @@ fn slices(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Window> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use super::super::testing::{Bench, updates};
     use super::*;
+
+    #[tokio::test]
+    async fn what_changes_while_it_is_read_is_told() {
+        let from = Utc::now() - TimeDelta::hours(50);
+        let made = from + TimeDelta::hours(1);
+        // It changes with the first answer, and so is in none of the windows that were made before.
+        let changed = Mutex::new(None);
+        let bench = Bench::new(move |call| {
+            let mut changed = changed.lock().unwrap();
+            if call.uri.contains("/updates") {
+                changed.get_or_insert_with(Utc::now);
+            }
+            let at = changed.unwrap_or(made);
+            let stamp = format!(r#""createdAt":"{}","updatedAt":"{}""#, made.to_rfc3339(), at.to_rfc3339());
+            updates(call, &[(at, format!(r#"{{"jfsku":"P1","modificationInfo":{{{stamp}}}}}"#))])
+        })
+        .await;
+        let period = Period { feed: FeedName::Products, from, to: from + TimeDelta::hours(2) };
+        let mut steps = Vec::new();
+        let lag = TimeDelta::milliseconds(20);
+        let told = backfill(&bench.recorder, period, lag, |step| steps.push((step.read, step.of))).await.unwrap();
+        assert_eq!((told, steps), (1, vec![(1, 4), (2, 4), (3, 4), (4, 4)]));
+        assert_eq!(bench.told().await, ["acme.product.created"]);
+        assert_eq!(backfill(&bench.recorder, period, lag, |_| {}).await.unwrap(), 0);
+    }
 
     #[test]
     fn slices_cover_a_stretch_without_a_gap() {

@@ -41,6 +41,8 @@ pub mod replay;
 mod snapshot;
 mod stall;
 mod sweep;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

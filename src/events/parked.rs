@@ -33,7 +33,8 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem) -> Result<Retried, 
     let Ok(feed) = parked.entry.feed.parse::<FeedName>() else {
         return Ok(Retried::Odd { reason: "this version does not know its feed".to_owned() });
     };
-    let Ok(json) = RawValue::from_string(parked.item.clone()) else {
+    let text = String::from_utf8(parked.item.clone());
+    let Some(json) = text.ok().and_then(|text| RawValue::from_string(text).ok()) else {
         return Ok(Retried::Odd { reason: "it is no JSON".to_owned() });
     };
     let items = [Item::from(json)];

@@ -25,10 +25,6 @@ use crate::ffn::{self, users};
 use crate::store::Append;
 use crate::telemetry::Chain;
 
-/// How far the end of a refused window steps back (contract 7.6, rule 7).
-const STEP_BACK: TimeDelta = TimeDelta::seconds(30);
-/// Steps back before the window is halved instead.
-const STEPS_BACK: u32 = 3;
 /// How often a feed looks whether somebody has signed in; that asks the store, not FFN.
 const LOGIN_LOOK: Duration = Duration::from_secs(5);
 /// Longest wait of a feed that fails.
@@ -214,14 +210,8 @@ impl Poller {
     fn window(&self, checkpoint: &Checkpoint, refusals: u32) -> Option<Window> {
         let safety_lag = TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX);
         let now = self.reader.recorder.client.server_now();
-        let position = checkpoint.position;
-        let mut window = Window::after(checkpoint, now, self.overlap(), safety_lag)?;
-        for refusal in 1..=refusals {
-            let back = window.to - STEP_BACK;
-            window.to =
-                if refusal <= STEPS_BACK && back > position { back } else { position + (window.to - position) / 2 };
-        }
-        (window.to > position).then_some(window)
+        let window = Window::after(checkpoint, now, self.overlap(), safety_lag)?;
+        window.after_refusals(checkpoint.position, self.overlap(), refusals)
     }
 
     fn show_position(&self, position: DateTime<Utc>) {

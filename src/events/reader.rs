@@ -5,6 +5,7 @@
 //!   shift while it is paged.
 //! - Events and memories of a batch of pages go to the journal in one transaction. Reading twice does no
 //!   harm, ids see to that.
+//! - An item that is no text is parked, and the others of its page are told.
 //! - Two feeds are read otherwise: a return's items are joined with what `returns/changes` tells of it, and
 //!   a fulfiller's shipping notifications are asked for order by order.
 
@@ -43,6 +44,9 @@ pub struct Reader {
     pub recorder: Recorder,
     /// Whose turn its calls are.
     pub priority: Priority,
+    /// Whether a window of several pages is read again until nothing new comes. Without it changes are lost
+    /// (contract 7.6, rule 12): it is off only where a test shows that they are.
+    pub reads_again: bool,
 }
 
 /// What a window brought.
@@ -60,6 +64,10 @@ struct Reading {
     telling: Telling,
     /// Items that have been taken, by their bytes.
     seen: HashSet<Fingerprint>,
+    /// Those that are no text, which are parked.
+    odd: HashSet<Vec<u8>>,
+    /// Rows of the window, to know when a pass has brought none that is new.
+    rows: HashSet<Fingerprint>,
     /// What `returns/changes` tells, by return, oldest first.
     changes: BTreeMap<String, Vec<ReturnChange>>,
     read: Read,
@@ -77,7 +85,7 @@ impl Batch {
         Self { items: Vec::new(), bytes: 0, begun: Instant::now() }
     }
 
-    fn extend(&mut self, items: impl Iterator<Item = Box<RawValue>>) {
+    fn extend(&mut self, items: Vec<Box<RawValue>>) {
         for item in items {
             self.bytes += item.get().len();
             self.items.push(item);
@@ -97,15 +105,22 @@ impl Reader {
     /// # Errors
     /// See [`Error`]. What was read before is stored; the window has to be read again.
     pub async fn read(&self, window: Window, telling: Telling) -> Result<Read, Error> {
-        let mut reading =
-            Reading { window, telling, seen: HashSet::new(), changes: BTreeMap::new(), read: Read::default() };
+        let mut reading = Reading {
+            window,
+            telling,
+            seen: HashSet::new(),
+            odd: HashSet::new(),
+            rows: HashSet::new(),
+            changes: BTreeMap::new(),
+            read: Read::default(),
+        };
         for pass in 1..=MOST_PASSES {
-            let before = reading.seen.len();
+            let before = reading.rows.len();
             let mut pages = 0;
             for endpoint in self.endpoints() {
                 pages = self.pass(endpoint, &mut reading).await?.max(pages);
             }
-            if pages <= 1 || (pass > 1 && reading.seen.len() == before) {
+            if pages <= 1 || !self.reads_again || (pass > 1 && reading.rows.len() == before) {
                 self.tell_of_moved_returns(&mut reading).await?;
                 return Ok(reading.read);
             }
@@ -134,8 +149,16 @@ impl Reader {
                 return Err(Error::Nonsense(format!("pages {} and {number} of one window are the same", number - 1)));
             }
             // The same bytes in an earlier pass have been stored already.
-            let news = page.items.into_iter().zip(&prints).filter(|(_, print)| reading.seen.insert(**print));
-            batch.extend(news.map(|(item, _)| item));
+            let mut items = page.items;
+            let mut print = prints.iter();
+            items.retain(|_| print.next().is_some_and(|print| reading.seen.insert(*print)));
+            for item in &items {
+                let row = self.row(endpoint, item, reading.window);
+                reading.rows.insert(row);
+            }
+            batch.extend(items);
+            page.odd.retain(|item| reading.odd.insert(item.clone()));
+            self.recorder.park_bytes(self.feed, page.odd).await?;
             last_page = prints;
             if !page.more {
                 self.take(endpoint, batch.items, reading).await?;
@@ -154,6 +177,21 @@ impl Reader {
             };
         }
         Err(Error::Nonsense(format!("a window has more than {MOST_PAGES} pages")))
+    }
+
+    /// What counts as one row. An entity that has changed since the window's end may be shown in it all the same, and
+    /// otherwise each time while it goes on to change: it counts once, as what is shown of later is for the next window.
+    fn row(&self, endpoint: Endpoint, item: &RawValue, window: Window) -> Fingerprint {
+        let feed = match self.feed {
+            feed if Feed::of(feed).changes == Some(endpoint) => None,
+            feed if Feed::of(feed).lists_orders_of_shipments(self.recorder.client.role()) => Some(FeedName::Outbounds),
+            // Its entries never change.
+            FeedName::Stocks => None,
+            feed => Some(feed),
+        };
+        let is_ahead = |feed: &FeedName| normalizer::changed_at(*feed, item).is_some_and(|at| at >= window.to);
+        let id = feed.filter(is_ahead).and_then(|feed| normalizer::entity_id(feed, item).ok());
+        Fingerprint::of(id.as_deref().unwrap_or(item.get()))
     }
 
     async fn fetch(&self, endpoint: Endpoint, from: &str, to: &str, number: u32) -> Result<Page, ffn::Error> {
@@ -286,5 +324,35 @@ impl Reader {
             }
         }
         Ok(shipments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::super::testing::Bench;
+    use super::*;
+    use crate::ffn::testing::Reply;
+    use crate::store::{ParkedFilter, Parking};
+
+    #[tokio::test]
+    async fn an_item_that_is_no_text_is_parked_once_and_the_others_are_told() {
+        let pages: [&[u8]; 2] = [
+            b"{\"data\":[{\"jfsku\":\"P1\",\"name\":\"Gr\xfcn\"},{\"jfsku\":\"P2\"}],\"moreDataAvailable\":true}",
+            b"{\"data\":[{\"jfsku\":\"P3\"}]}",
+        ];
+        let bench = Bench::new(move |call| Reply::bytes(pages[usize::from(call.uri.contains("page=2"))])).await;
+        let (recorder, now) = (bench.recorder.clone(), Utc::now());
+        let reader = Reader { feed: FeedName::Products, recorder, priority: Priority::Poll, reads_again: true };
+        let window = Window { from: now - TimeDelta::hours(1), to: now };
+        reader.read(window, Telling::since(window.from)).await.unwrap();
+        assert_eq!(bench.told().await, ["acme.product.created"; 2]);
+        let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+        let [entry] = parked.as_slice() else { panic!("{parked:?}") };
+        let parked = bench.store.parked_item(entry.id).await.unwrap().unwrap();
+        assert_eq!(parked.item, b"{\"jfsku\":\"P1\",\"name\":\"Gr\xfcn\"}");
+        let counted = bench.recorder.metrics.items_parked.with_label_values(&["acme", "products"]).get();
+        assert_eq!(counted, 1, "though it was read twice");
     }
 }

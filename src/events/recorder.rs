@@ -5,13 +5,11 @@
 //! nobody has changed it meanwhile; otherwise the items are told anew from what is known then.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use chrono::Utc;
-use serde_json::value::RawValue;
-
 use super::Error;
-use super::normalizer::{self, Item, Odd, Scope, Telling};
+use super::normalizer::{self, Item, Scope, Telling};
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::FeedName;
@@ -20,6 +18,7 @@ use crate::ffn::Client;
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::metrics::EventMetrics;
 use crate::store::{self, Append, Journal, KnownEntity, Parked};
+use chrono::Utc;
 
 /// Tries to write what nobody else changes meanwhile. Others finish between two of them, so one is nearly
 /// always enough.
@@ -74,10 +73,7 @@ impl Recorder {
             append.extend(with.clone());
             match self.journal.append(append).await {
                 Ok(events) => {
-                    if parked > 0 {
-                        let labels = [self.account().as_str(), feed.as_str()];
-                        self.metrics.items_parked.with_label_values(&labels).inc_by(parked as u64);
-                    }
+                    self.count_parked(feed, parked);
                     return Ok(Recorded { events, parked });
                 }
                 // What came along has to be told anew as well.
@@ -100,7 +96,7 @@ impl Recorder {
         for item in items {
             match normalizer::entity_id(feed, &item.json) {
                 Ok(id) => named.push((id, item)),
-                Err(odd) => append.parked.push(self.park(feed, &item.json, &odd)),
+                Err(odd) => append.parked.push(self.park(feed, item.json.get().as_bytes(), &odd)),
             }
         }
         if feed == FeedName::Stocks {
@@ -118,7 +114,7 @@ impl Recorder {
                     append.drafts.extend(normalized.drafts);
                     known.insert(id, normalized.known);
                 }
-                Err(odd) => append.parked.push(self.park(feed, &item.json, &odd)),
+                Err(odd) => append.parked.push(self.park(feed, item.json.get().as_bytes(), &odd)),
             }
         }
         append.drafts.sort_by_key(|draft| draft.event.time);
@@ -144,9 +140,31 @@ impl Recorder {
         }
     }
 
-    fn park(&self, feed: FeedName, item: &RawValue, odd: &Odd) -> Parked {
+    /// Parks items whose bytes are no text.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn park_bytes(&self, feed: FeedName, items: Vec<Vec<u8>>) -> Result<(), store::Error> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let parked: Vec<Parked> = items.iter().map(|item| self.park(feed, item, &"its bytes are no UTF-8")).collect();
+        let count = parked.len();
+        self.journal.append(Append { parked, ..Append::default() }).await?;
+        self.count_parked(feed, count);
+        Ok(())
+    }
+
+    fn count_parked(&self, feed: FeedName, count: usize) {
+        if count > 0 {
+            let labels = [self.account().as_str(), feed.as_str()];
+            self.metrics.items_parked.with_label_values(&labels).inc_by(count as u64);
+        }
+    }
+
+    fn park(&self, feed: FeedName, item: &[u8], odd: &dyn Display) -> Parked {
         tracing::error!(account = %self.account(), %feed, reason = %odd, "an item of the feed can't be told as an event; it is parked");
-        Parked { account: self.account().clone(), feed, item: item.get().to_owned(), reason: odd.to_string() }
+        Parked { account: self.account().clone(), feed, item: item.to_vec(), reason: odd.to_string() }
     }
 
     async fn carriers(&self, feed: FeedName, items: &[(String, &Item)]) -> Result<HashMap<String, String>, Error> {
@@ -160,5 +178,61 @@ impl Recorder {
             }
         }
         Ok(carriers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::super::testing::Bench;
+    use super::*;
+    use crate::ffn::testing::Reply;
+
+    fn product(id: &str, made: u32, changed: u32) -> String {
+        format!(
+            r#"{{"jfsku":"{id}","modificationInfo":{{"createdAt":"2026-01-05T08:00:{made:02}Z","updatedAt":"2026-01-05T08:00:{changed:02}Z"}}}}"#
+        )
+    }
+
+    async fn bench() -> Bench {
+        Bench::new(|_| Reply::json(200, "{}")).await
+    }
+
+    const CREATED: &str = "acme.product.created";
+    const UPDATED: &str = "acme.product.updated";
+
+    #[tokio::test]
+    async fn events_of_one_reading_come_by_their_time() {
+        let bench = bench().await;
+        bench.record(FeedName::Products, &[product("P1", 1, 3), product("P2", 2, 2)]).await;
+        assert_eq!(bench.told().await, [CREATED, CREATED, UPDATED]);
+    }
+
+    #[tokio::test]
+    async fn who_was_slower_tells_anew() {
+        let bench = bench().await;
+        let item = |changed| [Item::from(RawValue::from_string(product("P1", 1, changed)).unwrap())];
+        let telling = Telling::since(chrono::DateTime::UNIX_EPOCH);
+        let (one, two) = (item(2), item(3));
+        // Both look at what is known before either has written it.
+        let (one, two) = tokio::join!(
+            bench.recorder.record(FeedName::Products, &one, telling, Append::default()),
+            bench.recorder.record(FeedName::Products, &two, telling, Append::default()),
+        );
+        assert_eq!(one.unwrap().events + two.unwrap().events, 3);
+        assert_eq!(bench.told().await, [CREATED, UPDATED, UPDATED]);
+    }
+
+    #[tokio::test]
+    async fn a_hole_is_seen_whatever_the_order_of_a_page() {
+        let bench = bench().await;
+        let entry = |version: i64| {
+            let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
+            format!(r#"{{"stockChangeId":{id},"modificationInfo":{{"createdAt":"2026-01-05T08:00:00Z"}}}}"#)
+        };
+        bench.record(FeedName::Stocks, &[entry(3), entry(1)]).await;
+        let holes = bench.recorder.journal.holes(bench.recorder.account()).await.unwrap();
+        assert_eq!(holes.len(), 1);
     }
 }

@@ -155,3 +155,100 @@ fn action(error: &Error) -> &'static str {
         Error::Nonsense(_) => "look at the error and report it; the feed is tried again by itself",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Bench;
+    use super::*;
+    use crate::ffn::testing::Reply;
+
+    const FEED: FeedName = FeedName::Returns;
+    const STALLED: &str = "acme.bridge.feed-stalled";
+    const RECOVERED: &str = "acme.bridge.feed-recovered";
+
+    async fn bench() -> Bench {
+        Bench::new(|_| Reply::json(200, "{}")).await
+    }
+
+    fn stall(bench: &Bench, after: Duration) -> Stall {
+        Stall::new(&bench.recorder, FEED, after)
+    }
+
+    async fn fails(stall: &mut Stall) {
+        stall.look().await;
+        stall.note(&Err(Error::Nonsense("two pages are the same".to_owned()))).await;
+    }
+
+    /// A poll that goes well, and moves the checkpoint.
+    async fn reads(stall: &mut Stall, bench: &Bench, seconds: i64) {
+        stall.look().await;
+        bench.read_to(FEED, seconds).await;
+        stall.note(&Ok(Polled { events: 0, is_behind: false })).await;
+    }
+
+    #[tokio::test]
+    async fn a_stall_is_told_once_and_its_end_as_well() {
+        let bench = bench().await;
+        let mut stall = stall(&bench, Duration::ZERO);
+        reads(&mut stall, &bench, 100).await;
+        assert!(bench.told().await.is_empty(), "nothing had stalled");
+        for _ in 0..3 {
+            fails(&mut stall).await;
+        }
+        assert_eq!(bench.told().await, [STALLED]);
+        let data: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert_eq!((&data["feed"], &data["failures"]), (&"returns".into(), &1.into()));
+        assert_eq!(data["position"], "1970-01-01T00:01:40Z");
+        assert!(data["error"].as_str().unwrap().contains("two pages are the same"), "{data}");
+        // There was nothing to read: it is not read again.
+        reads(&mut stall, &bench, 100).await;
+        fails(&mut stall).await;
+        assert_eq!(bench.told().await, [STALLED]);
+        for seconds in [200, 300] {
+            reads(&mut stall, &bench, seconds).await;
+        }
+        assert_eq!(bench.told().await, [STALLED, RECOVERED]);
+        let data: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert_eq!(data["position"], "1970-01-01T00:03:20Z");
+        // The next one is another.
+        fails(&mut stall).await;
+        reads(&mut stall, &bench, 400).await;
+        assert_eq!(bench.told().await, [STALLED, RECOVERED, STALLED, RECOVERED]);
+    }
+
+    #[tokio::test]
+    async fn a_short_trouble_is_not_told() {
+        let bench = bench().await;
+        let mut stall = stall(&bench, Duration::from_secs(3600));
+        for seconds in [100, 200] {
+            fails(&mut stall).await;
+            reads(&mut stall, &bench, seconds).await;
+        }
+        assert!(bench.told().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_process_tells_neither_again_and_the_end_if_it_sees_it() {
+        let bench = bench().await;
+        bench.read_to(FEED, 100).await;
+        fails(&mut stall(&bench, Duration::ZERO)).await;
+        let mut second = stall(&bench, Duration::ZERO);
+        fails(&mut second).await;
+        assert_eq!(bench.told().await, [STALLED]);
+        let mut third = stall(&bench, Duration::ZERO);
+        reads(&mut third, &bench, 200).await;
+        reads(&mut stall(&bench, Duration::ZERO), &bench, 300).await;
+        assert_eq!(bench.told().await, [STALLED, RECOVERED]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_was_never_read_can_stall() {
+        let bench = bench().await;
+        let mut stall = stall(&bench, Duration::ZERO);
+        fails(&mut stall).await;
+        let data: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert!(data.get("position").is_none(), "{data}");
+        reads(&mut stall, &bench, 100).await;
+        assert_eq!(bench.told().await, [STALLED, RECOVERED]);
+    }
+}

@@ -1,8 +1,8 @@
 //! The change feeds as a table, and how one page of one is read (contract 7).
 //!
 //! The poller asks for page after page of a window until there are no more. The guarantees: an item is kept
-//! as the bytes FFN sent, digit for digit; a page that is not wholly there is an error and never an empty
-//! page; the host in `nextChunkUrl` is not followed (contract 7.6, rule 4).
+//! as the bytes FFN sent, digit for digit, and one with bytes that are no text does not spoil its page; a page that is
+//! not wholly there is an error and never an empty page; the host in `nextChunkUrl` is not followed (contract 7.6, rule 4).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::Method;
@@ -66,6 +66,8 @@ pub struct Page {
     pub to: Option<DateTime<Utc>>,
     /// The items, each as FFN sent it.
     pub items: Vec<Box<RawValue>>,
+    /// Items whose bytes are no UTF-8, and so no JSON.
+    pub odd: Vec<Vec<u8>>,
     /// Whether the window has a page after this.
     pub more: bool,
 }
@@ -243,17 +245,37 @@ struct Wire {
 }
 
 fn parse(body: &[u8]) -> Result<Page, String> {
-    let wire: Wire = serde_json::from_slice(body).map_err(|error| {
+    let text = std::str::from_utf8(body);
+    // With a character for each byte the items can be told apart all the same.
+    let wide = text.is_err().then(|| body.iter().map(|byte| char::from(*byte)).collect::<String>());
+    let wire: Result<Wire, _> = serde_json::from_str(wide.as_deref().or(text.ok()).unwrap_or_default());
+    let wire = wire.map_err(|error| {
         // Line and column tell enough; the text of the error could quote the answer.
         format!("it is no page of a feed (line {}, column {})", error.line(), error.column())
     })?;
     let has_next_chunk = wire.next_chunk_url.is_some_and(|url| url.as_str().is_some_and(|url| !url.is_empty()));
+    let (items, odd) = if wide.is_some() { narrow(&wire.data) } else { (wire.data, Vec::new()) };
     Ok(Page {
         from: wire.from.as_ref().and_then(instant),
         to: wire.to.as_ref().and_then(instant),
-        items: wire.data,
+        items,
+        odd,
         more: has_next_chunk || wire.more_data_available == Some(Value::Bool(true)),
     })
+}
+
+/// Items with a character for each byte, as they came: those that are JSON, and those that are no text.
+fn narrow(items: &[Box<RawValue>]) -> (Vec<Box<RawValue>>, Vec<Vec<u8>>) {
+    let (mut fine, mut odd) = (Vec::new(), Vec::new());
+    for item in items {
+        let bytes = item.get().chars().filter_map(|character| u8::try_from(character).ok()).collect::<Vec<u8>>();
+        let json = std::str::from_utf8(&bytes).ok().and_then(|text| RawValue::from_string(text.to_owned()).ok());
+        match json {
+            Some(json) => fine.push(json),
+            None => odd.push(bytes),
+        }
+    }
+    (fine, odd)
 }
 
 fn instant(value: &Value) -> Option<DateTime<Utc>> {
@@ -277,6 +299,18 @@ mod tests {
         assert_eq!(bound(page.from.unwrap()), "2026-01-05T07:50:00.000Z");
         assert_eq!(bound(page.to.unwrap()), "2026-01-05T08:04:50.123Z");
         assert!(!page.more);
+    }
+
+    #[test]
+    fn an_item_that_is_no_text_does_not_spoil_its_page() {
+        let mut body = "{\"to\":\"2026-01-05T08:04:50Z\",\"data\":[{\"a\":\"Grün\"},".as_bytes().to_vec();
+        body.extend(b"{\"a\":\"Gr\xfcn\", \"b\":[\"}\\\"\"]},{\"c\":1.10}],\"moreDataAvailable\":true}");
+        let page = parse(&body).unwrap();
+        let items: Vec<&str> = page.items.iter().map(|item| item.get()).collect();
+        assert_eq!(items, ["{\"a\":\"Grün\"}", "{\"c\":1.10}"]);
+        assert_eq!(page.odd, [b"{\"a\":\"Gr\xfcn\", \"b\":[\"}\\\"\"]}".to_vec()]);
+        assert!(page.more && page.to.is_some());
+        assert!(parse(b"{\"data\":[\"\xff\"").is_err(), "what is not wholly there is no page");
     }
 
     #[test]

@@ -39,14 +39,19 @@ pub(crate) struct Call {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
     pub(crate) silent: bool,
 }
 
 impl Reply {
     pub(crate) fn json(status: u16, body: &str) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Self { status, headers, body: body.to_owned(), silent: false }
+        Self { status, headers, body: body.as_bytes().to_vec(), silent: false }
+    }
+
+    /// Whatever it is.
+    pub(crate) fn bytes(body: &[u8]) -> Self {
+        Self { body: body.to_vec(), ..Self::json(200, "") }
     }
 
     /// No answer, ever.

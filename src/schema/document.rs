@@ -15,7 +15,7 @@ use super::result::{FAILED_TYPE, ResultFailed, ResultSucceeded, SUCCEEDED_TYPE};
 use super::snapshot;
 use super::{examples, tidy};
 use crate::domain::account::Role;
-use crate::domain::resource::{self, Resource};
+use crate::domain::resource::Resource;
 
 /// Name of the schema for events about statuses of that kind of entity that the bridge has no name for; `None`
 /// if it has no statuses.
@@ -208,8 +208,17 @@ fn entity_message(resource: &'static Resource, name: &str, description: &str, sh
 
 /// The type of the entity as FFN sends it.
 fn snapshot_of(resource: &Resource, generator: &mut SchemaGenerator) -> Schema {
-    match resource {
-        r if *r == resource::OUTBOUND => generator.subschema_for::<snapshot::Outbound>(),
+    match resource.name {
+        "outbound" => generator.subschema_for::<snapshot::Outbound>(),
+        "inbound" => generator.subschema_for::<snapshot::Inbound>(),
+        "inbound-shipment" => generator.subschema_for::<snapshot::InboundShippingNotification>(),
+        "return" => generator.subschema_for::<snapshot::Return>(),
+        "product" => generator.subschema_for::<snapshot::Product>(),
+        "warehouse" => generator.subschema_for::<snapshot::Warehouse>(),
+        "shipping-method" => generator.subschema_for::<snapshot::ShippingMethod>(),
+        "fulfiller" => generator.subschema_for::<snapshot::Fulfiller>(),
+        "merchant" => generator.subschema_for::<snapshot::Merchant>(),
+        "authorization" => generator.subschema_for::<snapshot::Authorization>(),
         _ => schemars::json_schema!({ "type": "object" }),
     }
 }
@@ -271,7 +280,7 @@ struct StockMembers {
     #[schemars(extend("const" = true))]
     inferred: bool,
     /// The entry as FFN sent it, digit for digit.
-    snapshot: Map<String, Value>,
+    snapshot: snapshot::StockChange,
 }
 
 fn shipment_events() -> Vec<Document> {

@@ -19,9 +19,30 @@ macro_rules! open_object {
     };
 }
 
+mod inbound;
+mod partner;
+mod product;
+mod returns;
 mod shipment;
+mod stock;
 
+pub use inbound::{
+    Inbound, InboundItem, InboundShippingNotification, InboundShippingNotificationItem, InboundShippingPackage,
+    InboundSupplier,
+};
+pub use partner::{
+    Authorization, AuthorizedShippingMethod, Fulfiller, Merchant, ShippingMethod, Warehouse, WarehouseAuthorization,
+};
+pub use product::{
+    BillOfMaterialsComponent, Mpn, Picture, Price, Product, ProductBundle, ProductIdentifier, RelatedProduct,
+    Specifications,
+};
+pub use returns::{LockStatus, Return, ReturnItem, ReturnItemStockChange};
 pub use shipment::{OutboundShippingNotification, PackageIdentifier, ShippingNotificationItem, ShippingPackage};
+pub use stock::{
+    StockChange, StockChangeId, StockChangeInboundItem, StockChangeNotificationItem, StockChangeOutboundItem,
+    StockChangeReturnItem,
+};
 
 open_object!(
     /// An order to ship, as FFN sent it.
@@ -160,6 +181,30 @@ open_object!(
         value: String,
         /// How to read the value, for example `Decimal`.
         attribute_type: String,
+    }
+);
+
+open_object!(
+    /// A day until which something is good.
+    BestBefore {
+        /// Year.
+        year: i32,
+        /// Month.
+        month: i32,
+        /// Day.
+        day: i32,
+    }
+);
+
+open_object!(
+    /// How large something is, in metres.
+    Dimensions {
+        /// Width.
+        width: Decimal,
+        /// Length.
+        length: Decimal,
+        /// Height.
+        height: Decimal,
     }
 );
 

@@ -403,6 +403,15 @@ pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &im
 pub(super) async fn what_is_parked_is_listed_shown_counted_and_taken_out(store: &impl Store) {
     let parked = |account, feed, item: &str| Parked { account, feed, item: item.into(), reason: "odd".into() };
     let (one, two) = (FeedName::Outbounds, FeedName::Returns);
+    // Bytes that are no text, twice.
+    let foreign = || Parked { account: acme(), feed: two, item: b"\"Gr\xfcn\"".to_vec(), reason: "odd".into() };
+    for _ in 0..2 {
+        store.append(Append { parked: vec![foreign()], ..Append::default() }).await.unwrap();
+    }
+    let found = store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+    let [entry] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(store.parked_item(entry.id).await.unwrap().unwrap().item, foreign().item);
+    store.append(Append { unparked: vec![entry.id], ..Append::default() }).await.unwrap();
     let items = vec![parked(acme(), one, "{\"é\":1.10}"), parked(acme(), two, "2"), parked(other(), one, "3")];
     store.append(Append { parked: items, ..Append::default() }).await.unwrap();
     let everything = store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
@@ -420,7 +429,7 @@ pub(super) async fn what_is_parked_is_listed_shown_counted_and_taken_out(store: 
     assert_eq!(found, std::slice::from_ref(first));
     assert_eq!(store.parked(of(None, Some("outbounds")), 0, 10).await.unwrap(), [first.clone(), third.clone()]);
     let shown = store.parked_item(first.id).await.unwrap().unwrap();
-    assert_eq!((&shown.entry, shown.item.as_str()), (first, "{\"é\":1.10}"));
+    assert_eq!((&shown.entry, shown.item.as_slice()), (first, "{\"é\":1.10}".as_bytes()));
     // Out with what it tells.
     let lane = Lane::Events(acme());
     let told = Append { unparked: vec![first.id, third.id], ..drafts(&lane, [1]) };

@@ -173,8 +173,8 @@ pub struct Parked {
     pub account: AccountName,
     /// The feed that brought it.
     pub feed: FeedName,
-    /// The bytes as FFN sent them.
-    pub item: String,
+    /// The bytes as FFN sent them; they may be no text.
+    pub item: Vec<u8>,
     /// Why it can't be told.
     pub reason: String,
 }

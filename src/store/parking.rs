@@ -37,8 +37,8 @@ pub struct ParkedEntry {
 pub struct ParkedItem {
     /// What is known of it.
     pub entry: ParkedEntry,
-    /// The bytes as FFN sent them.
-    pub item: String,
+    /// The bytes as FFN sent them; they may be no text.
+    pub item: Vec<u8>,
 }
 
 /// How many items of an account's feed are parked.

@@ -45,17 +45,23 @@ struct World {
     /// The longest time between two rounds, in seconds.
     longest_s: i64,
     bare: bool,
+    /// Whether much changes between the pages of windows.
+    is_shifting: bool,
 }
 
-/// What is broken on purpose, to see that it is found.
+/// What a world is like that shows what something is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
-    Nothing,
-    Overlap,
+enum Stress {
+    /// Anything.
+    Any,
+    /// Changes become visible late: windows overlap because of that.
+    Late,
+    /// Rows move up while windows are paged: that is why they are read again.
+    Shifting,
 }
 
 impl World {
-    fn of(rng: &mut Rng, broken: Broken) -> Self {
+    fn of(rng: &mut Rng, stress: Stress) -> Self {
         let role = if rng.u8(..3) == 0 { "fulfiller" } else { "merchant" };
         let mut of_role: Vec<FeedName> = FeedName::ALL
             .into_iter()
@@ -70,22 +76,29 @@ impl World {
         if !of_role.iter().any(|feed| [FeedName::Outbounds, FeedName::Inbounds, FeedName::Returns].contains(feed)) {
             of_role.push(FeedName::Outbounds);
         }
-        let is_late = broken == Broken::Overlap || rng.u8(..3) == 0;
+        let (is_late, is_shifting) = match stress {
+            Stress::Any => (rng.u8(..3) == 0, rng.u8(..6) == 0),
+            Stress::Late => (true, false),
+            Stress::Shifting => (false, true),
+        };
         let overlap_s = rng.i64(60..900);
         let lag_ms = if is_late { rng.i64(1..overlap_s * 1000) } else { 0 };
         let skew = if rng.bool() { rng.i64(-600..=600) } else { 0 };
         // A clock in `Date` that is wrong shifts the end of windows: the overlap has to cover that, too.
         let date_skew = if lag_ms == 0 && rng.u8(..4) == 0 { rng.i64(-50..50) } else { 0 };
         let bare = rng.u8(..4) == 0;
+        // What is longer is refused.
+        let largest_window_s = (rng.u8(..3) == 0).then_some(43_200);
         let sizes = [1, 3, 7, 10, 20, 20, 50, 50, 100, 1000];
         let shapes = ["items", "array"];
         let settings = json!({
-            "chunk_size": sizes[rng.usize(..10)],
+            // Many pages, though not so many that it takes long.
+            "chunk_size": sizes[if is_shifting { rng.usize(2..6) } else { rng.usize(..10) }],
             "require_dates": rng.bool(),
             "inclusive_bounds": rng.bool(),
             "exclusive_from": rng.u8(..4) == 0,
             // Frozen windows show the newest state, visible or not.
-            "freeze_windows": lag_ms == 0 && rng.u8(..3) == 0,
+            "freeze_windows": lag_ms == 0 && !is_shifting && rng.u8(..3) == 0,
             "ordered_chunks": rng.bool(),
             "commit_lag_ms": lag_ms,
             "tombstones": if bare { "bare" } else { "full" },
@@ -96,18 +109,20 @@ impl World {
             "keep_nulls": rng.bool(),
             "list_shape": shapes[rng.usize(..2)],
             "shifting_lists": rng.bool(),
+            "largest_window_s": largest_window_s,
         });
         Self {
             role,
             feeds: of_role,
             settings,
-            overlap_s: if broken == Broken::Overlap { 0 } else { overlap_s },
+            overlap_s,
             lag_ms,
             safety_lag_s: rng.i64(1..10),
             start_now: rng.u8(..3) == 0,
             rounds: rng.usize(3..9),
             longest_s: [30, 600, 7200, 80_000, 200_000][rng.usize(..5)],
             bare,
+            is_shifting,
         }
     }
 }
@@ -127,10 +142,10 @@ struct Run {
     reading: Option<Reading>,
 }
 
-/// Runs one seed and gives what is wrong with it.
-async fn run(seed: u64, broken: Broken, door: &Door) -> (World, Vec<String>) {
+/// Runs one seed and gives what is wrong with it. If `is_broken`, the reading lacks what the stress is about.
+async fn run(seed: u64, stress: Stress, is_broken: bool, door: &Door) -> (World, Vec<String>) {
     let mut rng = Rng::with_seed(seed);
-    let world = World::of(&mut rng, broken);
+    let world = World::of(&mut rng, stress);
     let reset = json!({"seed": seed, "clock": BEGIN, "settings": world.settings, "keep_tokens": true});
     let begun = door.script(vec![json!({"post": "reset", "body": reset})]).await;
     assert_eq!(begun[0]["status"], 200, "{begun:?}");
@@ -140,9 +155,10 @@ async fn run(seed: u64, broken: Broken, door: &Door) -> (World, Vec<String>) {
         role: world.role,
         base: door.base.clone(),
         token: door.token(world.role),
-        overlap_s: world.overlap_s,
+        overlap_s: if is_broken && stress == Stress::Late { 0 } else { world.overlap_s },
         safety_lag_s: world.safety_lag_s,
         start: if world.start_now { "now".to_owned() } else { begin.to_rfc3339() },
+        reads_again: !(is_broken && stress == Stress::Shifting),
     };
     let history = History::new(rng.u64(..), world.role, &world.feeds, world.lag_ms > 0);
     let dir = tempfile::Builder::new().prefix("ffn-bridge-").tempdir_in(memory()).unwrap();
@@ -195,9 +211,15 @@ impl Run {
             since,
             polled: &self.polled,
             bare: self.world.bare,
+            slice: if self.world.settings["largest_window_s"].is_null() {
+                TimeDelta::hours(23)
+            } else {
+                TimeDelta::hours(5)
+            },
             is_punctual: self.world.lag_ms == 0 && self.world.settings["date_skew_s"] == 0,
         });
-        if self.world.longest_s * (self.world.rounds as i64) < 80_000 {
+        let whole = if self.world.settings["largest_window_s"].is_null() { 80_000 } else { 40_000 };
+        if self.world.longest_s * (self.world.rounds as i64) < whole {
             faults.extend(self.same_ids_again(begin, since, &journal).await);
         }
         faults
@@ -239,10 +261,12 @@ impl Run {
         for feed in feeds {
             let mut plan = Plan::default();
             if with_trouble {
-                if self.rng.u8(..3) == 0 {
-                    for _ in 0..self.rng.usize(1..12) {
+                if self.world.is_shifting || self.rng.u8(..3) == 0 {
+                    let most = if self.world.is_shifting { 40 } else { 12 };
+                    for _ in 0..self.rng.usize(1..most) {
                         // What leaves one window after the other by a change while it is read is in none of them.
-                        let step = Some(self.history.step()).filter(|step| self.moved.insert(entity_of(step)));
+                        let step = if self.rng.u8(..4) == 0 { self.history.step() } else { self.history.step_of(feed) };
+                        let step = Some(step).filter(|step| self.moved.insert(entity_of(step)));
                         plan.between.push_back(step.filter(|_| self.rng.bool()));
                     }
                 }
@@ -388,7 +412,7 @@ async fn run_all(seeds: impl Iterator<Item = u64>) {
         if count % 250 == 249 {
             eprintln!("{} seeds are done, {} of them failed; now {seed}", count + 1, failed.len());
         }
-        let (world, faults) = run(seed, Broken::Nothing, &door).await;
+        let (world, faults) = run(seed, Stress::Any, false, &door).await;
         if !faults.is_empty() {
             let (some, read) = (faults.iter().take(5), faults.last().filter(|_| faults.len() > 5));
             let shown = some.chain(read).map(|fault| format!("  {fault}\n")).collect::<String>();
@@ -431,15 +455,64 @@ async fn every_change_is_told_once_whatever_happens_4() {
     run_all(seeds(3)).await;
 }
 
-#[tokio::test]
-async fn without_an_overlap_late_changes_are_missed_and_that_is_found() {
+/// A history with a fault of that kind if the reading is broken, and without one if it is not.
+async fn assert_is_found(stress: Stress, kind: &str) {
     let simulator = simulator().await;
     let door = Door::open(simulator.url("")).await;
     for seed in 0..20 {
-        let (_, faults) = run(seed, Broken::Overlap, &door).await;
-        if faults.iter().any(|fault| fault.contains("nothing of")) {
+        let (_, faults) = run(seed, stress, true, &door).await;
+        if faults.iter().any(|fault| fault.contains(kind)) {
+            let (world, faults) = run(seed, stress, false, &door).await;
+            assert!(faults.is_empty(), "seed {seed}: {faults:#?}\n{world:?}");
             return;
         }
     }
-    panic!("20 seeds without an overlap, and nothing was missed");
+    panic!("20 seeds, and nothing was missed");
+}
+
+/// Windows that FFN freezes, but shows with what has changed since: each pass over one has something else.
+#[tokio::test]
+async fn a_window_is_read_to_its_end_though_its_orders_go_on_to_change() {
+    let simulator = simulator().await;
+    let door = Door::open(simulator.url("")).await;
+    for (role, feed) in [("merchant", FeedName::Outbounds), ("fulfiller", FeedName::OutboundShipments)] {
+        let settings = json!({"chunk_size": 3, "freeze_windows": true});
+        let body = json!({"seed": 1, "clock": BEGIN, "settings": settings, "keep_tokens": true});
+        let orders = json!({"post": "outbounds/bulk", "body": {"count": 10, "prefix": "SO-", "start": 1}});
+        let pause = json!({"post": "clock", "body": {"advance": "30s"}});
+        door.script(vec![json!({"post": "reset", "body": body}), orders, pause]).await;
+        let dir = tempfile::Builder::new().prefix("ffn-bridge-").tempdir_in(memory()).unwrap();
+        let setup = Setup {
+            role,
+            base: door.base.clone(),
+            token: door.token(role),
+            overlap_s: 60,
+            safety_lag_s: 5,
+            start: BEGIN.to_owned(),
+            reads_again: true,
+        };
+        let reading = Reading::begin(&setup, &dir.path().join("bridge.db")).await;
+        let edits = (0..1000).map(|n| {
+            let path = format!("outbounds/SO-{:06}/change", n % 10 + 1);
+            Some(json!({"post": path, "body": {"internalNote": format!("text {n}")}}))
+        });
+        door.plan(Plan { between: edits.collect(), ..Plan::default() });
+        reading.poller(feed).poll(0).await.unwrap();
+        assert!(door.rest().len() > 900, "{feed}: it was read more than a few times");
+        if feed == FeedName::Outbounds {
+            let told = reading.journal().await;
+            let created = told.iter().filter(|(_, key, _)| key.ends_with(".created")).count();
+            assert_eq!(created, 10);
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_overlap_late_changes_are_missed_and_that_is_found() {
+    assert_is_found(Stress::Late, "nothing of").await;
+}
+
+#[tokio::test]
+async fn without_a_second_pass_rows_that_move_up_are_missed_and_that_is_found() {
+    assert_is_found(Stress::Shifting, "was not told when the checkpoint moved past it").await;
 }

@@ -19,7 +19,8 @@ async fn account_with(
         ("/token", 200) => {
             let mut reply = Reply::tokens(call.nth, 1800);
             if !scopes.is_empty() {
-                reply.body = reply.body.replacen('{', &format!(r#"{{"scope":"{}","#, scopes.join(" ")), 1);
+                let text = String::from_utf8(reply.body).unwrap();
+                reply.body = text.replacen('{', &format!(r#"{{"scope":"{}","#, scopes.join(" ")), 1).into();
             }
             reply
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 
 use super::super::decimal::Decimal;
-use super::ModificationInfo;
+use super::{BestBefore, Dimensions, ModificationInfo};
 
 open_object!(
     /// A shipping notification, as FFN sent it.
@@ -45,8 +45,8 @@ open_object!(
         quantity: Decimal,
         /// A note.
         note: String,
-        /// `{year, month, day}`.
-        best_before: serde_json::Value,
+        /// Best before.
+        best_before: BestBefore,
         /// Batch.
         batch: String,
         /// Serial numbers.
@@ -71,8 +71,8 @@ open_object!(
         shipping_date: DateTime<Utc>,
         /// FFN's id of the shipping method.
         shipping_method_id: String,
-        /// Width, length and height in metres.
-        dimensions: serde_json::Value,
+        /// Width, length and height.
+        dimensions: Dimensions,
         /// Weight in kg.
         weight: Decimal,
     }

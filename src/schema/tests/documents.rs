@@ -206,6 +206,30 @@ fn what_the_code_writes_fits_its_schema() {
 }
 
 #[test]
+fn every_snapshot_is_described() {
+    for document in catalog().iter().filter(|it| it.kind == Kind::Event && !it.name.starts_with("ffn.bridge.")) {
+        if document.name == "ffn.stock.gap.v1" {
+            continue;
+        }
+        let data = &document.schema["properties"]["data"]["properties"];
+        let described = data["snapshot"]["$ref"].as_str().unwrap_or_else(|| panic!("{}", document.name));
+        let described = document.schema.pointer(described.trim_start_matches('#')).unwrap();
+        let kind = document.name.split('.').nth(1).unwrap();
+        let resource = Resource::all().find(|resource| resource.name == kind).unwrap();
+        let members = if kind == "stock" { &["stockChangeId"][..] } else { resource.keys };
+        let own = (kind != "stock").then_some(resource.id);
+        for member in members.iter().copied().chain(own).chain(["modificationInfo"]) {
+            assert!(described["properties"].get(member).is_some(), "{}: {member}", document.name);
+        }
+        if let Some(statuses) = &resource.statuses {
+            assert!(described["properties"].get(statuses.member).is_some(), "{}", document.name);
+        }
+        assert!(described.get("required").is_none(), "{}: FFN may leave out anything", document.name);
+        assert!(described.get("additionalProperties").is_none(), "{}: FFN may add anything", document.name);
+    }
+}
+
+#[test]
 fn a_status_without_a_name_resolves_to_the_generic_document() {
     for resource in Resource::all().filter(|resource| resource.statuses.is_some()) {
         let event_type = format!("ffn.{}.foo-bar.v1", resource.name);

@@ -379,7 +379,8 @@ fn remember(connection: &Connection, entity: &KnownEntity) -> Result<(), Fault> 
 fn park(connection: &Connection, parked: &Parked) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "INSERT INTO parked (account, feed, item, reason, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5)
+            // The column is text, but keeps any bytes.
+            "INSERT INTO parked (account, feed, item, reason, recorded_at) VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![

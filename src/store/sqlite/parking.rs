@@ -28,7 +28,8 @@ impl Parking for Sqlite {
     fn parked_item(&self, id: i64) -> Pending<'_, Option<ParkedItem>> {
         Box::pin(self.handle.call(Access::Read, "read what is parked", move |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT id, account, feed, reason, recorded_at, OCTET_LENGTH(item), item FROM parked WHERE id = ?1",
+                "SELECT id, account, feed, reason, recorded_at, OCTET_LENGTH(item), CAST(item AS BLOB) FROM parked
+                 WHERE id = ?1",
             )?;
             let found = select.query_row([id], |row| Ok((entry(row), row.get(6)?))).optional()?;
             found.map(|(entry, item)| Ok(ParkedItem { entry: entry?, item })).transpose()

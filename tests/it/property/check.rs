@@ -51,12 +51,11 @@ pub struct Record<'a> {
     pub polled: &'a Polled,
     /// Tombstones show nothing but the end.
     pub bare: bool,
+    /// What is longer may be read in slices.
+    pub slice: TimeDelta,
     /// What has happened before the end of a window is visible when it is read.
     pub is_punctual: bool,
 }
-
-/// A feed of the longest window: what is longer is read in slices.
-const SLICE: TimeDelta = TimeDelta::hours(23);
 
 /// Everything that is wrong, a line each.
 pub fn faults(record: &Record<'_>) -> Vec<String> {
@@ -234,7 +233,7 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
     let Some(end) = polls.get(after).map(|poll| poll.position) else { return false };
     // A change while it is read moves it to the next window, which may be one of slices as well.
     let next = polls.get(after + 1).map_or(end, |poll| poll.position);
-    let is_sliced = end - begin > SLICE || next - this.at > SLICE;
+    let is_sliced = end - begin > record.slice || next - this.at > record.slice;
     is_sliced && all[index + 1..].iter().any(|other| other.at < next)
 }
 

@@ -58,6 +58,11 @@ impl History {
     /// Something that happens.
     pub fn step(&mut self) -> Value {
         let feed = self.feeds[self.rng.usize(..self.feeds.len())];
+        self.step_of(feed)
+    }
+
+    /// Something that happens to what a feed shows.
+    pub fn step_of(&mut self, feed: FeedName) -> Value {
         match made_with(feed) {
             FeedName::Outbounds => self.order(feed),
             FeedName::Inbounds => self.delivery(feed),

@@ -26,6 +26,7 @@ pub struct Setup {
     pub overlap_s: i64,
     pub safety_lag_s: i64,
     pub start: String,
+    pub reads_again: bool,
 }
 
 impl Setup {
@@ -90,7 +91,8 @@ impl Reading {
             metrics: metrics.events.clone(),
         };
         let poller = |feed: &FeedName| {
-            let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll };
+            let reads_again = setup.reads_again;
+            let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll, reads_again };
             let memory = std::time::Duration::from_secs(400 * 86_400);
             (*feed, Poller { reader, config: config.events.clone(), progress: Progress::default(), memory })
         };

@@ -1,0 +1,83 @@
+//! What the tests of this component share: an account at an API that answers as told, with a real store.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use super::normalizer::{Item, Telling};
+use super::recorder::Recorder;
+use crate::domain::feed::{Checkpoint, FeedName};
+use crate::domain::message::{ContentMode, Lane};
+use crate::ffn::shipping_methods::ShippingMethods;
+use crate::ffn::testing::{Account, Call, Reply};
+use crate::store::{Append, Journal, Keyring, Sqlite};
+
+pub(super) struct Bench {
+    pub(super) recorder: Recorder,
+    pub(super) store: Arc<Sqlite>,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(super) async fn new(handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        let account = Account::new(handler).await;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&dir.path().join("bridge.db"), Keyring::default()).await.unwrap());
+        let recorder = Recorder {
+            client: account.client.clone(),
+            shipping_methods: Arc::new(ShippingMethods::new(account.client.clone())),
+            journal: store.clone(),
+            exchange: "ffn.events".to_owned(),
+            mode: ContentMode::Structured,
+            metrics: account.metrics.events.clone(),
+        };
+        Self { recorder, store, _dir: dir }
+    }
+
+    /// A feed has been read to so many seconds after 1970.
+    pub(super) async fn read_to(&self, feed: FeedName, seconds: i64) {
+        let position = DateTime::from_timestamp(seconds, 0).unwrap();
+        let started_at = DateTime::UNIX_EPOCH;
+        let checkpoint = Checkpoint { started_at, position, with_snapshot: false, again: None };
+        let checkpoint = Some((self.recorder.account().clone(), feed, checkpoint));
+        self.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+    }
+
+    /// These items have been read.
+    pub(super) async fn record(&self, feed: FeedName, items: &[String]) {
+        let item = |json: &String| Item::from(RawValue::from_string(json.clone()).unwrap());
+        let items: Vec<Item> = items.iter().map(item).collect();
+        let telling = Telling::since(DateTime::UNIX_EPOCH);
+        self.recorder.record(feed, &items, telling, Append::default()).await.unwrap();
+    }
+
+    /// The routing keys of all events, in order.
+    pub(super) async fn told(&self) -> Vec<String> {
+        let lane = Lane::Events(self.recorder.account().clone());
+        let rows = self.store.rows_after(&lane, 0, 1000).await.unwrap();
+        rows.into_iter().map(|row| row.message.destination.routing_key).collect()
+    }
+
+    /// `data` of the newest event.
+    pub(super) async fn last(&self) -> String {
+        let lane = Lane::Events(self.recorder.account().clone());
+        let rows = self.store.rows_after(&lane, 0, 1000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&rows.last().unwrap().message.body).unwrap();
+        body["data"].to_string()
+    }
+}
+
+/// The page of a feed that has these items, each with the time of its last change; to other calls who is signed in.
+pub(super) fn updates(call: &Call, items: &[(DateTime<Utc>, String)]) -> Reply {
+    let query = call.uri.split_once('?').map_or("", |(_, query)| query);
+    let bound = |name: &str| -> Option<DateTime<Utc>> {
+        let (_, value) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name)?;
+        value.parse().ok()
+    };
+    let (Some(from), Some(to)) = (bound("fromDate"), bound("toDate")) else {
+        return Reply::json(200, r#"{"userId":"ACME"}"#);
+    };
+    let shown = items.iter().filter(|(at, _)| from <= *at && *at < to).map(|(_, item)| item.as_str());
+    Reply::json(200, &format!(r#"{{"data":[{}]}}"#, shown.collect::<Vec<_>>().join(",")))
+}
