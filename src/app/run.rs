@@ -45,8 +45,6 @@ impl App {
         self.spawn_notices(&watch, &inputs);
         self.spawn_pollers(&watch, &inputs);
         self.spawn_pruner(&watch, &inputs);
-        // Compiling the schemas takes its time: meanwhile the broker is made ready.
-        let validator = tokio::task::spawn_blocking(CommandValidator::new);
         let declared = tokio::select! {
             declared = declare(&self.publishing, &self.config.broker) => declared.map(|()| true),
             () = signals.recv() => Ok(false),
@@ -57,9 +55,7 @@ impl App {
             return declared.map(drop);
         }
         self.spawn_relays(&watch, &relays);
-        let validator = validator.await.map_err(|error| Error::Internal(error.to_string()))?;
-        let validator = validator.map_err(|error| Error::Internal(error.to_string()))?;
-        self.spawn_intake(&watch, &inputs, validator);
+        self.spawn_intake(&watch, &inputs);
         tokio::select! {
             () = signals.recv() => tracing::info!("stopping: what is in flight is brought to its end"),
             () = watch.failed.cancelled() => tracing::error!("stopping: a part of the bridge can't go on"),
@@ -210,7 +206,7 @@ impl App {
     }
 
     /// One intake for the commands of all accounts.
-    fn spawn_intake(&self, watch: &Watch, stage: &Stage, validator: CommandValidator) {
+    fn spawn_intake(&self, watch: &Watch, stage: &Stage) {
         let config = &self.config.broker;
         let accounts = self.accounts.iter().map(|account| {
             (account.client.account().clone(), Account::new(account.client.clone(), account.auth.clone()))
@@ -218,7 +214,7 @@ impl App {
         let worker = Arc::new(Worker {
             accounts: accounts.collect::<HashMap<_, _>>(),
             store: self.store.clone(),
-            validator,
+            validator: CommandValidator::default(),
             reply: Reply {
                 exchange: config.results_exchange.clone(),
                 mode: config.event_mode,

@@ -15,7 +15,7 @@ use super::settle::{Case, Settled};
 use crate::domain::entity::event_id;
 use crate::ffn::fields::Fields;
 use crate::ffn::operations::{Operation, Settle, Subject};
-use crate::ffn::{Client, Disposition, Error};
+use crate::ffn::{Client, Disposition, Error, lookup};
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 use crate::store::Setback;
 use crate::telemetry::Chain;
@@ -162,21 +162,24 @@ impl Executor<'_> {
                 Outcome::Failed { error: too_late(), reconciled: tries.looked }
             });
         }
-        let request = match operation.request(self.client, &tries.fields).await {
-            Ok(mut request) => {
-                request.traceparent = self.traceparent.map(str::to_owned);
-                request
-            }
-            Err(error) => return later(error),
+        let answer = match operation.number() {
+            Some(number) => self.find(operation, number, &tries.fields).await,
+            None => match operation.request(self.client, &tries.fields).await {
+                Ok(mut request) => {
+                    request.traceparent = self.traceparent.map(str::to_owned);
+                    tries.sent = true;
+                    self.client.call(request).await.map(|answer| answer.body)
+                }
+                Err(error) => return later(error),
+            },
         };
-        tries.sent = true;
-        let error = match self.client.call(request).await {
-            Ok(answer) if matches!(operation.settle, Settle::EachStatus) => {
-                let judged = self.case(operation, tries).judge_each(&answer.body).await;
+        let error = match answer {
+            Ok(body) if matches!(operation.settle, Settle::EachStatus) => {
+                let judged = self.case(operation, tries).judge_each(&body).await;
                 tries.in_doubt |= judged.is_err();
                 return judged;
             }
-            Ok(answer) => match done(operation, &tries.fields, &answer.body) {
+            Ok(body) => match done(operation, &tries.fields, &body) {
                 Ok(outcome) => return Ok(outcome),
                 // It is done, but what FFN made is not known: that is found by looking.
                 Err(error) => error,
@@ -219,6 +222,14 @@ impl Executor<'_> {
             return Err(error);
         }
         later(error)
+    }
+
+    /// The rows of a list with exactly this number, as a JSON array.
+    async fn find(&self, operation: &Operation, number: &'static str, fields: &Fields) -> Result<Vec<u8>, Error> {
+        let unsendable = |reason| Error::Unsendable { operation: operation.name, reason };
+        let value = fields.text(number).ok_or_else(|| unsendable(format!("{number} is missing or no text")))?;
+        let rows = lookup::find(self.client, operation.name, operation.path, number, &value).await?;
+        serde_json::to_vec(&rows).map_err(|error| unsendable(error.to_string()))
     }
 
     fn case<'a>(&'a self, operation: &'static Operation, tries: &'a Tries) -> Case<'a> {

@@ -64,7 +64,7 @@ pub enum Verb {
 pub enum Body {
     /// There is no body: further members are a mistake.
     None,
-    /// There is no body: this member is a number by which the list is searched.
+    /// There is no call of its own: this member is a number by which the list is searched ([`lookup::find`]).
     Number(&'static str),
     /// All of them are the body, behind these fixed ones.
     Members {
@@ -169,10 +169,6 @@ impl Operation {
                 let value = scalar(value).ok_or_else(|| format!("{name} is no text, number or boolean"))?;
                 query.push(((*name).to_owned(), value));
             }
-        }
-        if let Body::Number(name) = self.body {
-            let number = fields.text(name).ok_or_else(|| missing(name))?;
-            query.push(("$filter".to_owned(), format!("{name} eq '{}'", number.replace('\'', "''"))));
         }
         let is_param = |name: &str| {
             self.path_params().any(|param| param == name) || self.query.contains(&name) || self.number() == Some(name)

@@ -1,5 +1,7 @@
 //! Checks the body of a command against its schema and says every fault at once.
 
+use std::sync::OnceLock;
+
 use jsonschema::{PatternCache, ValidationError, Validator};
 use serde_json::{Map, Value};
 
@@ -12,10 +14,11 @@ use crate::domain::account::Role;
 /// At most this many faults of a body are named; one more entry says that there are others.
 pub const MAX_FAULTS: usize = 100;
 
-/// The check of every command's body. Built once: compiling the schemas takes milliseconds, a check microseconds.
+/// The check of every command's body. A command's schema is compiled when its first body comes, which takes
+/// milliseconds; a check takes microseconds.
 #[derive(Debug)]
 pub struct CommandValidator {
-    commands: Vec<(&'static CommandSpec, Checks)>,
+    commands: Vec<(&'static CommandSpec, OnceLock<Result<Checks, String>>)>,
 }
 
 /// A command's schema, cut so that a long list is checked entry by entry: a megabyte of wrong entries must not become
@@ -45,17 +48,14 @@ struct Check {
     validator: Validator,
 }
 
-impl CommandValidator {
-    /// Compiles the schemas of all commands.
-    ///
-    /// # Errors
-    /// When a schema is not valid, which would be a fault of this code; a test holds them.
-    pub fn new() -> Result<Self, ValidationError<'static>> {
-        let patterns = PatternCache::new();
-        let commands = COMMANDS.iter().map(|spec| Ok((spec, Checks::new(spec, &patterns)?)));
-        Ok(Self { commands: commands.collect::<Result<_, ValidationError<'static>>>()? })
+impl Default for CommandValidator {
+    /// Knows every command; compiles nothing yet.
+    fn default() -> Self {
+        Self { commands: COMMANDS.iter().map(|spec| (spec, OnceLock::new())).collect() }
     }
+}
 
+impl CommandValidator {
     /// The commands that a role has, for example `outbound.create`.
     pub fn commands(&self, role: Role) -> impl Iterator<Item = &'static str> {
         self.commands.iter().map(|(spec, _)| *spec).filter(move |spec| spec.roles.contains(&role)).map(|spec| spec.name)
@@ -67,10 +67,13 @@ impl CommandValidator {
     /// once, up to [`MAX_FAULTS`]; a message reads as a sentence after its path and holds no more than 40 characters
     /// of what the sender wrote. Of a member that is there twice the last one counts.
     pub fn validate(&self, command: &str, role: Role, body: &[u8]) -> Option<Result<(), Vec<FieldError>>> {
-        let (_, checks) = self.commands.iter().find(|(spec, _)| spec.name == command && spec.roles.contains(&role))?;
-        let faults = match serde_json::from_slice::<Value>(body) {
-            Ok(value) => checks.faults(value),
-            Err(error) => vec![whole_body(format!("is not JSON: {}", text::clip(&error.to_string(), 120)))],
+        let (spec, checks) = self.commands.iter().find(|(spec, _)| spec.name == command && spec.roles.contains(&role))?;
+        let checks = checks.get_or_init(|| Checks::new(spec, &PatternCache::new()).map_err(|error| error.to_string()));
+        let faults = match (checks, serde_json::from_slice::<Value>(body)) {
+            (Ok(checks), Ok(value)) => checks.faults(value),
+            // A fault of this code; a test holds every schema.
+            (Err(error), _) => vec![whole_body(format!("can't be checked, its schema is not valid: {error}"))],
+            (_, Err(error)) => vec![whole_body(format!("is not JSON: {}", text::clip(&error.to_string(), 120)))],
         };
         Some(if faults.is_empty() { Ok(()) } else { Err(faults) })
     }

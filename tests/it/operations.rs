@@ -127,6 +127,39 @@ fn every_operation_has_a_schema_and_every_schema_an_operation() {
     assert_eq!(operations, schemas);
 }
 
+/// The table in `docs/commands.md` is that of the code: `UPDATE_SCHEMAS=1` writes it anew.
+#[test]
+fn the_table_of_the_documentation_is_fresh() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- operations -->\n", "<!-- /operations -->\n");
+    let (head, rest) = text.split_once(begin).expect("the mark of the table's begin");
+    let (table, tail) = rest.split_once(end).expect("the mark of the table's end");
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(path, format!("{head}{begin}{}{end}{tail}", documentation())).unwrap();
+    } else {
+        assert_eq!(table, documentation(), "write it anew: UPDATE_SCHEMAS=1 cargo nextest run table_of_the_documentation");
+    }
+}
+
+/// Every operation, what it runs in order with and how it is settled. Roles with the same words share a line.
+fn documentation() -> String {
+    let mut table = "| command | for | in order by | an outcome in doubt |\n| --- | --- | --- | --- |\n".to_owned();
+    for operation in OPERATIONS {
+        let roles: Vec<String> = operation.roles.iter().map(ToString::to_string).collect();
+        let lane = operation.lane.map_or_else(
+            || "itself".to_owned(),
+            |lane| {
+                let members: Vec<String> = lane.members.iter().map(|member| format!("`{member}`")).collect();
+                format!("{}: {}", lane.resource, members.join(", else "))
+            },
+        );
+        let settled = if operation.is_read() { "asked again".to_owned() } else { operation.settle.describe() };
+        table += &format!("| `{}` | {} | {lane} | {settled} |\n", operation.name, roles.join(", "));
+    }
+    table
+}
+
 #[tokio::test]
 async fn each_is_done_once_and_a_duplicate_is_answered_from_the_record() {
     let (mut stage, mut faults) = (Stage::start().await, Faults::default());

@@ -105,13 +105,6 @@ fn a_command_names_its_entity() {
 }
 
 #[test]
-fn a_list_is_searched_by_a_quoted_number() {
-    let parts = split("outbound.find", r#"{"merchantOutboundNumber":"O'1"}"#).unwrap();
-    assert_eq!(parts.query, [("$filter".to_owned(), "merchantOutboundNumber eq 'O''1'".to_owned())]);
-    assert_eq!(split("outbound.find", "{}").unwrap_err(), "merchantOutboundNumber is missing or no text");
-}
-
-#[test]
 fn a_member_with_the_name_of_a_path_parameter_has_another_one_in_the_command() {
     let parts = split("related-product.create", r#"{"jfsku":"ACME01A1B2C","relatedJfsku":"ACME01A1B2D"}"#).unwrap();
     assert_eq!(parts.path, [("jfsku", "ACME01A1B2C".to_owned())]);

@@ -8,7 +8,7 @@ use super::super::{COMMANDS, CommandValidator};
 use crate::domain::account::Role;
 
 /// Compiled once for all tests.
-pub(super) static VALIDATOR: LazyLock<CommandValidator> = LazyLock::new(|| CommandValidator::new().unwrap());
+pub(super) static VALIDATOR: LazyLock<CommandValidator> = LazyLock::new(CommandValidator::default);
 
 /// The faults as lines: `path message`.
 fn lines(command: &str, body: &[u8]) -> Vec<String> {
