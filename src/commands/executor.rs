@@ -14,7 +14,7 @@ use super::Config;
 use super::settle::{Case, Settled};
 use crate::domain::entity::event_id;
 use crate::ffn::fields::Fields;
-use crate::ffn::operations::{Operation, Settle, Subject};
+use crate::ffn::operations::{Key, Operation, Same, Settle, Subject};
 use crate::ffn::{Client, Disposition, Error, lookup};
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 use crate::store::Setback;
@@ -249,13 +249,15 @@ impl Executor<'_> {
     }
 }
 
+/// Whether a command names what it makes.
+fn is_given(key: &Key, fields: &Fields) -> bool {
+    !key.members.is_empty() && key.members.iter().all(|(asked, _)| fields.get(asked).is_some())
+}
+
 /// Whether it is known by a number of its maker's, and FFN would take it twice.
 fn is_known_by_number(operation: &Operation, fields: &Fields) -> bool {
     match operation.settle {
-        Settle::Key(key) => {
-            let is_given = |(asked, _): &(&str, &str)| fields.get(asked).is_some();
-            !key.is_unique && !key.members.is_empty() && key.members.iter().all(is_given)
-        }
+        Settle::Key(key) => !key.is_unique && is_given(&key, fields),
         Settle::Ledger { .. } => operation.own_ids(fields).is_ok(),
         _ => false,
     }
@@ -359,7 +361,12 @@ fn done(operation: &Operation, fields: &Fields, body: &[u8]) -> Result<Outcome, 
     let mut named = subject(operation, fields);
     if let Subject::Answer(member) = operation.subject {
         let found = response.as_deref().and_then(|response| text_member(response, member));
-        let can_look = operation.is_read() || matches!(operation.settle, Settle::Key(_) | Settle::Ledger { .. });
+        let can_look = operation.is_read()
+            || match operation.settle {
+                Settle::Ledger { .. } => true,
+                Settle::Key(key) => is_given(&key, fields) || key.same.iter().any(|same| matches!(same, Same::New)),
+                _ => false,
+            };
         if found.is_none() && can_look {
             let reason = format!("it holds no {member}");
             return Err(Error::Unreadable { operation: operation.name, reason });

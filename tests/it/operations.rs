@@ -2,6 +2,7 @@
 //! that FFN documents told as what it is. The table of operations is gone through row by row, so none is forgotten.
 
 mod cases;
+mod settled;
 
 use std::collections::BTreeSet;
 
