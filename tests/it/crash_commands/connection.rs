@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::commands::{leaves_nothing, only, outcome, requested, result_of, run, setup, with_id};
+use crate::commands::{leaves_nothing, only, outcome, requested, result_of, setup, with_id};
 use crate::support::{Broker, Message, Proxy, broker, order};
 
 /// A proxy in front of the broker that can hold what the bridge's consuming connection sends, its
