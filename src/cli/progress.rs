@@ -1,9 +1,10 @@
 //! How far something is: a bar on a terminal, else a line from time to time.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::complain;
 use crate::events;
@@ -25,8 +26,14 @@ impl Progress {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = BARS.add(ProgressBar::new(0));
             let style = ProgressStyle::with_template(&format!(
-                "{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left  {{msg}}"
+                "{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{rate}}, {{eta}} left  {{msg}}"
             ));
+            // `per_sec` has four decimals.
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                // What can't be shown is left out.
+                let _ = write!(out, "{:.1}/s", state.per_sec());
+            };
+            let style = style.map(|style| style.with_key("rate", rate));
             // A template that can't be read is a fault of this line; the usual look does as well.
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar

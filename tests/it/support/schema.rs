@@ -2,10 +2,13 @@
 //! alone: the bridge's own types have no part in it. Where `FFN_BRIDGE_MESSAGES` names a folder they are kept there
 //! for `scripts/validate.py`, which checks them all once more with another program's validator.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use jsonschema::Validator;
 use serde_json::Value;
 
 use super::Message;
@@ -36,11 +39,20 @@ pub fn check(message: &Message) {
     // A status that nobody has a name for is described by the generic schema.
     let generic = event_type.split('.').take(2).collect::<Vec<_>>().join(".") + ".status.v1";
     let path = file(event_type).or_else(|| file(&generic)).unwrap_or_else(|| panic!("no schema of {event_type}"));
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let validator = validator(&path);
     let faults: Vec<String> =
         validator.iter_errors(&body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
     assert!(faults.is_empty(), "{event_type} does not fit {}: {faults:#?}\n{body:#}", path.display());
+}
+
+/// The validator of a file. To make one takes longer than to use it.
+fn validator(path: &Path) -> Arc<Validator> {
+    static MADE: LazyLock<Mutex<HashMap<PathBuf, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    let make = || {
+        let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        Arc::new(jsonschema::options().should_validate_formats(true).build(&schema).unwrap())
+    };
+    MADE.lock().unwrap().entry(path.to_owned()).or_insert_with(make).clone()
 }
 
 /// A line for each message: its body as a JSON string.
