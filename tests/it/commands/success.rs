@@ -1,12 +1,15 @@
 //! What a good command brings: the effect, digit for digit, and an answer wherever one is asked for.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
-use lapin::BasicProperties;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
 use super::{header, only, order, outcome, result_of, run, setup, with_id};
+use crate::support::broker::shared_url;
 use crate::support::until;
 
 /// An order whose numbers a binary float would not keep.
@@ -137,7 +140,7 @@ async fn a_direct_reply_comes_without_any_queue() {
             .basic_publish(exchange.as_str().into(), key.into(), options, body.as_bytes(), properties)
             .await
             .unwrap();
-        tokio::time::timeout(std::time::Duration::from_secs(60), replies.next()).await.unwrap().unwrap().unwrap()
+        tokio::time::timeout(Duration::from_secs(60), replies.next()).await.unwrap().unwrap().unwrap()
     };
     let reply = ask("c-1", "SO-1").await;
     assert_eq!(reply.properties.correlation_id().as_ref().unwrap().as_str(), "SO-1");
@@ -177,6 +180,54 @@ async fn a_reply_queue_that_is_gone_holds_up_nobody() {
     assert_eq!(outcome(&run(&world, &mut results, "acme.outbound.create", "c-2", &order("SO-2")).await), "succeeded");
     let unroutable = "SELECT count(*) FROM journal WHERE exchange = '' AND unroutable = 1";
     until("the lost reply to be on record", async || (world.db().number(unroutable, []) == 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_reply_queue_that_goes_before_its_answer_loses_nothing_for_anybody_else() {
+    let world = setup().start().await;
+    let mut results = world.broker.results().await;
+    let commands = world.names.commands();
+    let connection = Connection::connect(&shared_url(), ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let queue = format!("reply.{}", world.names.prefix());
+    let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
+    channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+    let mut replies =
+        channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await.unwrap();
+    let ask = async |id: &str, number: &str| {
+        let properties = with_id(id).with_reply_to(queue.as_str().into());
+        let body = order(number).to_string();
+        world.broker.publish(&commands, "acme.outbound.create", properties, body.as_bytes()).await;
+    };
+    ask("c-1", "SO-1").await;
+    let reply = tokio::time::timeout(Duration::from_secs(60), replies.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&reply.data).unwrap()["data"]["commandId"], "c-1");
+
+    // The queue goes while its command waits for FFN.
+    world.simulator.fault(json!({"match": {"body": "SO-2"}, "times": 0, "kind": {"status": 503}})).await;
+    ask("c-2", "SO-2").await;
+    until("the command to have been tried", async || {
+        let tried = world.simulator.requests("POST", "/outbounds").await;
+        (tried.len() >= 2).then_some(())
+    })
+    .await;
+    connection.close(200, "gone".into()).await.unwrap();
+    world.simulator.control("DELETE", "faults", None).await;
+    assert_eq!(outcome(&result_of(&mut results, "c-2").await), "succeeded");
+    only(&world.simulator, "SO-2").await;
+
+    // Whoever asks afterwards is answered, and nothing of the journal is left to be sent.
+    let live = world.broker.bind("reply", "", &[]).await;
+    let mut answers = world.broker.subscribe(&live).await;
+    let properties = with_id("c-3").with_reply_to(live.as_str().into());
+    world.broker.publish(&commands, "acme.outbound.create", properties, order("SO-3").to_string().as_bytes()).await;
+    assert_eq!(answers.next().await.data()["commandId"], "c-3");
+    assert_eq!(outcome(&result_of(&mut results, "c-3").await), "succeeded");
+    let left = "SELECT count(*) FROM journal WHERE lane = 'results' AND position > (SELECT confirmed FROM lanes WHERE lane = 'results')";
+    until("the journal to be sent", async || (world.db().number(left, []) == 0).then_some(())).await;
+    let lost = "SELECT routing_key FROM journal WHERE unroutable = 1 AND lane = 'results'";
+    assert_eq!(world.db().rows::<1>(lost), [[queue]], "the lost reply, and it alone, is on record");
 }
 
 #[tokio::test]
