@@ -31,7 +31,7 @@ impl Progress {
             // `per_sec` has four decimals.
             let rate = |state: &ProgressState, out: &mut dyn Write| {
                 // What can't be shown is left out.
-                let _ = write!(out, "{:.1}/s", state.per_sec());
+                write!(out, "{:.1}/s", state.per_sec()).ok();
             };
             let style = style.map(|style| style.with_key("rate", rate));
             // A template that can't be read is a fault of this line; the usual look does as well.

@@ -26,6 +26,8 @@ pub const DEADLINE_HEADER: &str = "ffn-deadline";
 /// Header that carries the instant of a deadline or an `expiration` through the waiting and held queues.
 pub const EXPIRES_HEADER: &str = "ffn-expires-at";
 
+/// Header of a dead letter: why it failed.
+pub const ERROR_CODE_HEADER: &str = "ffn-error-code";
 /// Header of a dead letter: when it last failed. One that comes back with it was put back.
 pub const LAST_FAILED_HEADER: &str = "ffn-last-failed-at";
 
@@ -42,6 +44,8 @@ pub struct Envelope {
     pub id: String,
     /// Whether the id is the publisher's: without one a repetition can't be told from a new command.
     pub has_own_id: bool,
+    /// Whether the id is the publisher's, or one made here that has come back with the command.
+    pub has_lasting_id: bool,
     /// Queue for a copy of the result.
     pub reply_to: Option<String>,
     /// Goes back with the result.
@@ -50,6 +54,8 @@ pub struct Envelope {
     pub traceparent: Option<String>,
     /// Whether it was delivered before, also on its way through the held queue.
     pub redelivered: bool,
+    /// What it failed with, if it was put back from the dead-letter queue.
+    pub put_back_code: Option<String>,
     /// When it last failed, if it was put back from the dead-letter queue.
     pub put_back: Option<DateTime<Utc>>,
     /// When it is too late to carry it out. One that was put back has none.
@@ -147,16 +153,20 @@ fn envelope(delivery: &Delivery) -> Envelope {
     let (account, command) = routing_key.split_once('.').unwrap_or((routing_key.as_str(), ""));
     let id = delivery.message_id().filter(|id| !id.is_empty()).map(str::to_owned);
     let has_own_id = id.is_some();
-    let id = id.or_else(|| delivery.header(COMMAND_ID_HEADER)).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let carried = delivery.header(COMMAND_ID_HEADER);
+    let has_lasting_id = has_own_id || carried.is_some();
+    let id = id.or(carried).unwrap_or_else(|| Uuid::new_v4().to_string());
     Envelope {
         account: account.to_owned(),
         command: command.to_owned(),
         id,
         has_own_id,
+        has_lasting_id,
         reply_to: delivery.reply_to().filter(|queue| !queue.is_empty()).map(str::to_owned),
         correlation_id: delivery.correlation_id().map(str::to_owned),
         traceparent: delivery.header("traceparent").filter(|value| is_traceparent(value)),
         redelivered: delivery.redelivered() || delivery.header(REDELIVERED_HEADER).is_some(),
+        put_back_code: delivery.header(ERROR_CODE_HEADER),
         put_back: delivery.header(LAST_FAILED_HEADER).and_then(|text| text.parse().ok()),
         deadline: None,
         routing_key,
@@ -206,6 +216,7 @@ fn adopt_id(envelope: &mut Envelope, id: Option<String>) {
     if let Some(id) = id.filter(|id| !envelope.has_own_id && (1..=255).contains(&id.len())) {
         envelope.id = id;
         envelope.has_own_id = true;
+        envelope.has_lasting_id = true;
     }
 }
 

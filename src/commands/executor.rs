@@ -20,8 +20,8 @@ use crate::schema::result::{CommandError, ErrorCode, FieldError};
 use crate::store::Setback;
 use crate::telemetry::Chain;
 
-/// FFN's codes for a version that is no longer the newest (contract 6).
-const STALE: [&str; 2] = ["Shared_OutdatedObject", "Outbounds_OutdatedOutbound"];
+/// Why a command that FFN may still be working at is not sent again at once.
+const LATE: &str = "there was none, and what it asked for is not there yet";
 /// A wait longer than this is spent in the broker, not here.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -88,8 +88,8 @@ pub struct Asked<'a> {
     pub arrived_at: Option<DateTime<Utc>>,
     /// An earlier try may have had its effect.
     pub in_doubt: bool,
-    /// It was delivered before, whatever became of it.
-    pub redelivered: bool,
+    /// Whether its id is the one it had in earlier tries.
+    pub knows_its_id: bool,
 }
 
 impl Executor<'_> {
@@ -110,8 +110,9 @@ impl Executor<'_> {
             left: self.config.quick_attempts,
             pause: self.config.quick_delay,
             fields,
-            since: asked.arrived_at.map(|at| self.client.server_time_of(at)),
-            knows_own_ids: has_ids || asked.has_own_id || !asked.redelivered,
+            arrived_at: asked.arrived_at,
+            knows_own_ids: has_ids || asked.knows_its_id,
+            is_unanswered: false,
         };
         loop {
             if let Some(wait) = self.client.closed_for().filter(|wait| *wait > LONGEST_PAUSE) {
@@ -143,6 +144,11 @@ impl Executor<'_> {
         if tries.in_doubt {
             match self.case(operation, tries).settle().await {
                 Ok(Settled::Ended(outcome)) => return Ok(outcome),
+                // What has no answer may take longer than the look waits, and FFN would take it twice: later.
+                Ok(Settled::NotDone) if tries.is_unanswered && !is_refused_twice(operation, &tries.fields) => {
+                    let error = explain(&Error::Unreadable { operation: operation.name, reason: LATE.to_owned() });
+                    return Ok(Outcome::Later { setback: Setback::InDoubt, after: None, error });
+                }
                 Ok(Settled::NotDone) => (tries.in_doubt, tries.looked) = (false, true),
                 Ok(Settled::SendAgain) => {}
                 Ok(Settled::Rest(rest)) => {
@@ -180,8 +186,15 @@ impl Executor<'_> {
                 return judged;
             }
             Ok(body) => match done(operation, &tries.fields, &body) {
+                // It is done. What FFN made is found by looking, if it is; nothing is sent again.
+                Ok(outcome) if is_without_object(operation, &outcome) && can_be_found(operation, &tries.fields) => {
+                    return Ok(match self.case(operation, tries).settle().await {
+                        Ok(Settled::Ended(found @ Outcome::Done { .. })) => found,
+                        _ => outcome,
+                    });
+                }
                 Ok(outcome) => return Ok(outcome),
-                // It is done, but what FFN made is not known: that is found by looking.
+                // It is no answer of FFN's.
                 Err(error) => error,
             },
             Err(error) => error,
@@ -201,13 +214,18 @@ impl Executor<'_> {
                 };
             }
             Settle::Key(key) if error.code().is_some_and(|code| key.exists.contains(&code)) => {
+                // What FFN does not show can't be compared: whose it is, only a try in doubt tells.
+                if key.has_secret && !tries.in_doubt {
+                    return Ok(failed(&error, false));
+                }
                 tries.in_doubt = true;
                 return match self.case(operation, tries).settle_existing(&key, error).await {
                     Err(error) if error.disposition() == Disposition::Never => Ok(unknown(&error)),
                     settled => settled,
                 };
             }
-            Settle::ReadBack { .. } if tries.in_doubt && error.code().is_some_and(|code| STALE.contains(&code)) => {
+            // Whatever FFN refuses now may be what was done.
+            Settle::ReadBack { .. } if tries.in_doubt && error.disposition() == Disposition::Never => {
                 return Ok(unknown(&error));
             }
             _ => {}
@@ -219,6 +237,7 @@ impl Executor<'_> {
             }
             // A repetition of what is repeatable needs no look.
             tries.in_doubt = !matches!(operation.settle, Settle::Repeatable);
+            tries.is_unanswered |= matches!(error, Error::NoAnswer { .. });
             return Err(error);
         }
         later(error)
@@ -237,7 +256,7 @@ impl Executor<'_> {
             client: self.client,
             operation,
             fields: &tries.fields,
-            since: tries.since,
+            arrived_at: tries.arrived_at,
             knows_own_ids: tries.knows_own_ids,
             delay: self.config.settle_delay,
         }
@@ -266,10 +285,12 @@ fn is_known_by_number(operation: &Operation, fields: &Fields) -> bool {
 struct Tries {
     /// What is to be done, with the ids of the bridge's own making.
     fields: Fields,
-    /// When the command came, on FFN's clock.
-    since: Option<DateTime<Utc>>,
+    /// When the command came.
+    arrived_at: Option<DateTime<Utc>>,
     /// Whether those ids are the same ones as in earlier tries.
     knows_own_ids: bool,
+    /// Whether a try of this delivery had no answer: it may still be at work at FFN.
+    is_unanswered: bool,
     in_doubt: bool,
     /// Whether anything was sent that could have had the effect.
     sent: bool,
@@ -354,29 +375,66 @@ pub fn unknown_because(why: String) -> Outcome {
     Outcome::Failed { error, reconciled: false }
 }
 
-/// What FFN's success says; an error if it should hold an object and holds none that can be read, though a look
-/// may find it. Any 2xx is a success (contract 18, 21).
+/// What FFN's success says. Any 2xx is one, with the object, with something else or without a body (contract 18, 21);
+/// an error if the body is no JSON, as then it is not FFN's.
 fn done(operation: &Operation, fields: &Fields, body: &[u8]) -> Result<Outcome, Error> {
-    let response: Option<Box<RawValue>> = serde_json::from_slice(body).ok();
+    let unreadable = |reason: String| Error::Unreadable { operation: operation.name, reason };
+    let is_empty = body.iter().all(u8::is_ascii_whitespace);
+    let response: Option<Box<RawValue>> = if is_empty {
+        None
+    } else {
+        Some(serde_json::from_slice(body).map_err(|_| unreadable("it is no JSON".to_owned()))?)
+    };
     let mut named = subject(operation, fields);
     if let Subject::Answer(member) = operation.subject {
         let found = response.as_deref().and_then(|response| text_member(response, member));
-        let can_look = operation.is_read()
-            || match operation.settle {
-                Settle::Ledger { .. } => true,
-                Settle::Key(key) => is_given(&key, fields) || key.same.iter().any(|same| matches!(same, Same::New)),
-                _ => false,
-            };
-        if found.is_none() && can_look {
-            let reason = format!("it holds no {member}");
-            return Err(Error::Unreadable { operation: operation.name, reason });
+        if found.is_none() && operation.is_read() {
+            return Err(unreadable(format!("it holds no {member}")));
         }
         named = found.or(named);
     }
     if operation.is_read() && response.is_none() {
-        return Err(Error::Unreadable { operation: operation.name, reason: "it is no JSON".to_owned() });
+        return Err(unreadable("it is empty".to_owned()));
     }
     Ok(Outcome::Done { subject: named, reconciled: false, response: response.unwrap_or_else(null) })
+}
+
+/// Whether a success lacks the object that the operation makes.
+fn is_without_object(operation: &Operation, outcome: &Outcome) -> bool {
+    match (operation.subject, outcome) {
+        (Subject::Answer(member), Outcome::Done { response, .. }) => text_member(response, member).is_none(),
+        (_, Outcome::Done { response, .. }) => {
+            response.get() == "null" && matches!(operation.settle, Settle::Ledger { .. })
+        }
+        _ => false,
+    }
+}
+
+/// Whether FFN shows what a command has made, and that it is the command's.
+fn can_be_found(operation: &Operation, fields: &Fields) -> bool {
+    match operation.settle {
+        Settle::Ledger { .. } => true,
+        Settle::Key(key) => is_given(&key, fields) || key.same.iter().any(|same| matches!(same, Same::New)),
+        _ => false,
+    }
+}
+
+/// Whether FFN shows something that tells of a command in doubt.
+pub fn can_be_told(operation: &Operation, fields: &Fields) -> bool {
+    match operation.settle {
+        Settle::Nothing => false,
+        Settle::Key(_) => can_be_found(operation, fields),
+        _ => true,
+    }
+}
+
+/// Whether a second one has no second effect: FFN refuses it, or it is the same.
+fn is_refused_twice(operation: &Operation, fields: &Fields) -> bool {
+    match operation.settle {
+        Settle::Ledger { .. } => false,
+        Settle::Key(key) => key.is_unique && is_given(&key, fields),
+        _ => true,
+    }
 }
 
 /// The entity as the command names it.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::compare::{Difference, differences, shows_all};
 use super::executor::{Outcome, failed, unknown_because};
+use crate::domain::account::Role;
 use crate::ffn::fields::Fields;
 use crate::ffn::operations::{Key, Operation, Place, Same, Settle, State, Subject, Wanted, entries, path};
 use crate::ffn::request::segment;
@@ -18,6 +19,8 @@ use crate::schema::result::{CommandError, ErrorCode, FieldError};
 
 /// How far FFN's own times of one moment may lie apart.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
+/// Why something that is there does not tell.
+const LIKE: &str = "FFN has one like it, which may be of this command or not";
 /// The look-ups' name in metrics, logs and errors.
 const LOOKUP: &str = "command.settle";
 
@@ -30,8 +33,8 @@ pub struct Case<'a> {
     pub operation: &'static Operation,
     /// With what.
     pub fields: &'a Fields,
-    /// When the command came, on FFN's clock; `None` if that is not known.
-    pub since: Option<DateTime<Utc>>,
+    /// When the command came first; `None` if that is not known.
+    pub arrived_at: Option<DateTime<Utc>>,
     /// Whether an earlier try had the same ids of the bridge's own making.
     pub knows_own_ids: bool,
     /// The first request may still be running at FFN: how long to wait before each of two looks.
@@ -51,6 +54,11 @@ pub enum Settled {
 }
 
 impl Case<'_> {
+    /// When the command came, on FFN's clock: that is known once FFN has answered something.
+    fn since(&self) -> Option<DateTime<Utc>> {
+        self.arrived_at.map(|at| self.client.server_time_of(at) - TOLERANCE)
+    }
+
     /// Finds out what became of earlier tries.
     ///
     /// # Errors
@@ -86,7 +94,7 @@ impl Case<'_> {
             && let Some(segment) = segment(id)
             && let Some(found) = lookup::object(self.client, LOOKUP, &template.replace("{}", &segment)).await?
             && self.is_keyed(key, &members(&found)?)
-            && !is_dead(key, &members(&found)?)
+            && !has(&members(&found)?, key.dead)
         {
             return Ok(with_code(self.judge(key, &found)?, &refusal));
         }
@@ -120,7 +128,22 @@ impl Case<'_> {
             },
             Wanted::Unlocked => holder(&found_members, state.field).is_none(),
         };
+        let is_done = is_done && !self.is_another_of_the_number(&found_members).await?;
         Ok(is_done.then(|| self.done(&found, null())))
+    }
+
+    /// Whether a canceled order was found by a number that was used again: a path may mean either (contract 18, 8).
+    async fn is_another_of_the_number(&self, found: &Fields) -> Result<bool, Error> {
+        let given = self.fields.text("outboundId").filter(|_| self.client.role() == Role::Merchant);
+        let Some(number) = given.filter(|given| found.text("outboundId").as_ref() != Some(given)) else {
+            return Ok(false);
+        };
+        if found.text("status").as_deref() != Some("Canceled") {
+            return Ok(false);
+        }
+        let rows = lookup::find(self.client, LOOKUP, "outbounds", "merchantOutboundNumber", &number).await?;
+        let rows = rows.iter().map(|row| members(row)).collect::<Result<Vec<_>, _>>()?;
+        Ok(rows.iter().any(|row| row.text("status").as_deref() != Some("Canceled")))
     }
 
     /// Whether an order is in this status or has been since the command came (contract 10.1, `statusTimestamp`).
@@ -134,7 +157,7 @@ impl Case<'_> {
         }
         let stamps = order.get("statusTimestamp").and_then(|stamps| serde_json::from_str::<Fields>(stamps.get()).ok());
         let at = stamps.and_then(|stamps| DateTime::parse_from_rfc3339(&stamps.text(&name)?).ok());
-        at.zip(self.since).is_some_and(|(at, since)| at.to_utc() >= since - TOLERANCE)
+        at.zip(self.since()).is_some_and(|(at, since)| at.to_utc() >= since)
     }
 
     /// Reads each order of a list of changes of status.
@@ -171,10 +194,13 @@ impl Case<'_> {
         let told: Vec<Fields> = serde_json::from_slice(answer).unwrap_or_default();
         let asked = entries(self.fields, "items").map_err(|reason| self.unsendable(reason))?;
         let (mut faults, mut all_forbidden) = (Vec::new(), true);
+        let mut told: Vec<Option<Fields>> = told.into_iter().map(Some).collect();
         for (index, entry) in asked.iter().enumerate() {
             let id = entry.text("outboundId");
-            let about = told.iter().find(|row| row.text("outboundId") == id);
-            let code = about.and_then(|row| row.text("errorCode"));
+            // An order may be there twice: its entries are answered in their order.
+            let is_about = |row: &&mut Option<Fields>| row.as_ref().is_some_and(|row| row.text("outboundId") == id);
+            let about = told.iter_mut().find(is_about).and_then(Option::take);
+            let code = about.as_ref().and_then(|row| row.text("errorCode"));
             if about.is_some() && code.is_none() || self.is_reached(entry).await? {
                 continue;
             }
@@ -216,26 +242,51 @@ impl Case<'_> {
     /// Looks for the object by its key, or without one for its like. `exists`: FFN says that it is there.
     async fn find(&self, key: &Key, exists: bool) -> Result<Settled, Error> {
         let number = key.members.first().and_then(|(asked, row)| Some((*row, self.fields.text(asked)?)));
-        let rows = self.rows(key, number.as_ref()).await?;
-        for row in rows {
+        let says_when = key.same.iter().any(|same| matches!(same, Same::New));
+        let mut over = None;
+        for row in self.rows(key, number.as_ref()).await? {
             let found = members(&row)?;
-            if is_dead(key, &found) {
+            if has(&found, key.other) {
                 continue;
             }
-            let is_like = differences(key.same, &found, self.fields, self.since.map(|since| since - TOLERANCE));
-            if number.is_some() && self.is_keyed(key, &found) {
-                return self.judge(key, &row).map(Settled::Ended);
-            }
-            if number.is_none() && is_like.is_empty() {
-                let says_when = key.same.iter().any(|same| matches!(same, Same::New));
-                return Ok(Settled::Ended(if says_when || exists {
-                    self.done(&row, row.clone())
-                } else {
-                    unknown_because("FFN has one like it, which may be of this command or not".to_owned())
-                }));
+            let is_like = || differences(key.same, &found, self.fields, self.since()).is_empty();
+            match (&number, has(&found, key.dead)) {
+                (Some(_), false) if self.is_keyed(key, &found) => return self.judge(key, &row).map(Settled::Ended),
+                (Some(_), true) if self.is_keyed(key, &found) && is_like() => over = Some(row),
+                (None, false) if says_when && self.since().is_none() => {
+                    // When the command came is not known: only what is unlike it is not its own.
+                    let others: Vec<Same> =
+                        key.same.iter().copied().filter(|same| !matches!(same, Same::New)).collect();
+                    if differences(&others, &found, self.fields, None).is_empty() {
+                        return Ok(Settled::Ended(unknown_because(LIKE.to_owned())));
+                    }
+                }
+                (None, false) if is_like() => {
+                    return Ok(Settled::Ended(if says_when || exists {
+                        self.done(&row, row.clone())
+                    } else {
+                        unknown_because(LIKE.to_owned())
+                    }));
+                }
+                _ => {}
             }
         }
-        Ok(Settled::NotDone)
+        match over {
+            // It was made, and canceled since: not to be made again.
+            Some(row) if !exists => {
+                self.judge_canceled(&row).map(|ended| ended.map_or(Settled::NotDone, Settled::Ended))
+            }
+            _ => Ok(Settled::NotDone),
+        }
+    }
+
+    /// What a canceled order that is like the one asked for says: made since the command came, it is the command's.
+    fn judge_canceled(&self, row: &RawValue) -> Result<Option<Outcome>, Error> {
+        let Some(since) = self.since() else {
+            return Ok(Some(unknown_because("FFN has one like it that was canceled".to_owned())));
+        };
+        let is_new = differences(&[Same::New], &members(row)?, self.fields, Some(since)).is_empty();
+        Ok(is_new.then(|| self.done(row, row.to_owned())))
     }
 
     /// The rows that may be the object.
@@ -265,8 +316,7 @@ impl Case<'_> {
 
     /// What was found under the key is what was asked for, or stands in its way.
     fn judge(&self, key: &Key, found: &RawValue) -> Result<Outcome, Error> {
-        let since = self.since.map(|since| since - TOLERANCE);
-        let differences = differences(key.same, &members(found)?, self.fields, since);
+        let differences = differences(key.same, &members(found)?, self.fields, self.since());
         if differences.is_empty() {
             return Ok(self.done(found, found.to_owned()));
         }
@@ -360,8 +410,9 @@ fn with_code(outcome: Outcome, refusal: &Error) -> Outcome {
     }
 }
 
-fn is_dead(key: &Key, row: &Fields) -> bool {
-    key.dead.is_some_and(|(member, value)| row.text(member).as_deref() == Some(value))
+/// Whether a row has this member with this value.
+fn has(row: &Fields, what: Option<(&str, &str)>) -> bool {
+    what.is_some_and(|(member, value)| row.text(member).as_deref() == Some(value))
 }
 
 /// Who holds a lock, if it is held (contract 12).

@@ -21,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::decode::{
-    COMMAND_ID_HEADER, Command, EXPIRES_HEADER, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER, Refusal,
+    COMMAND_ID_HEADER, Command, ERROR_CODE_HEADER, EXPIRES_HEADER, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER,
+    Refusal,
 };
-use super::executor::{Asked, Executor, Outcome, too_late};
+use super::executor::{Asked, Executor, Outcome, can_be_told, too_late};
 use super::gate::{AccountGate, Phase, Taken};
 use super::lanes::LaneKey;
 use super::pause::Probe;
@@ -37,11 +38,14 @@ use crate::ffn::{Auth, Client};
 use crate::metrics::CommandMetrics;
 use crate::schema::CommandValidator;
 use crate::schema::result::{CommandError, ErrorCode, FieldError, ResultSucceeded};
-use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, HELD, Setback, Store, Trial};
+use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, HELD, PutBack, Setback, Store, Trial};
 use crate::telemetry::Chain;
 
-/// How long a waiting command holds back others of its key beyond its wait, before it counts as lost.
-const HOLD_GRACE: TimeDelta = TimeDelta::minutes(10);
+/// How long a waiting command holds back others of its key beyond its wait, before it counts as lost. It comes back
+/// at the end of the commands queue, behind whatever has gathered there; the bridge may have been stopped meanwhile.
+const HOLD_GRACE: TimeDelta = TimeDelta::hours(24);
+/// A command that fails for so long while FFN answers the account is not FFN's trouble any more.
+const LONGEST_TROUBLE: TimeDelta = TimeDelta::hours(24);
 /// Longest text in a header.
 const HEADER_LIMIT: usize = 1000;
 
@@ -270,8 +274,9 @@ impl Worker {
         let Some((trial, _alone)) = self.begin(job, accepted, is_late).await? else { return Ok(Settled::Done) };
         // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
         let Trial { attempt, crashes, first_failed_at, arrived_at, .. } = trial;
-        let Envelope { redelivered, has_own_id, .. } = command.envelope;
-        let is_repetition = redelivered && !has_own_id;
+        let Envelope { redelivered, has_own_id, has_lasting_id, .. } = command.envelope;
+        // One that has brought its id with it is on record, however often it was delivered.
+        let is_repetition = redelivered && !has_lasting_id;
         let in_doubt = trial.in_doubt || is_repetition;
         let is_poisonous = crashes >= self.config.max_crashes;
         if is_poisonous || (is_late() && !in_doubt) {
@@ -295,7 +300,7 @@ impl Worker {
             has_own_id,
             arrived_at: (!is_repetition).then_some(arrived_at),
             in_doubt,
-            redelivered,
+            knows_its_id: has_lasting_id || !(redelivered || command.envelope.put_back.is_some()),
         };
         let begun = Instant::now();
         match executor.execute(&asked).await {
@@ -325,7 +330,9 @@ impl Worker {
                 return self.unable(job, accepted, setback.uncounted()).await;
             }
             Outcome::Later { setback, error, .. }
-                if is_late() || (setback.counts() && attempt >= self.config.max_attempts) =>
+                if is_late()
+                    || (setback.counts() && attempt >= self.config.max_attempts)
+                    || first_failed_at.is_some_and(|since| Utc::now() - since > LONGEST_TROUBLE) =>
             {
                 self.fail(job, accepted, attempt, first_failed_at, exhausted(setback, attempt, error)).await?;
             }
@@ -352,7 +359,7 @@ impl Worker {
             routing_key: command.envelope.routing_key.clone(),
             digest: command.digest.clone(),
             ordering_key: accepted.ordering_key.clone(),
-            put_back: command.envelope.put_back,
+            put_back: command.envelope.put_back.map(|failed_at| PutBack { failed_at, in_doubt: is_doubtful(accepted) }),
         };
         let mut alone = None;
         loop {
@@ -510,15 +517,20 @@ impl Worker {
         first_failed_at: Option<DateTime<Utc>>,
         failed_at: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let headers = vec![
-            ("ffn-error-code", code.to_owned()),
+        let envelope = job.envelope();
+        let mut headers = vec![
+            (ERROR_CODE_HEADER, code.to_owned()),
             ("ffn-error-message", message.chars().take(HEADER_LIMIT).collect()),
             ("ffn-attempts", attempts.to_string()),
             ("ffn-first-failed-at", rfc3339(first_failed_at.unwrap_or(failed_at))),
             (LAST_FAILED_HEADER, rfc3339(failed_at)),
         ];
+        // Put back, it is the same command.
+        if !envelope.has_own_id {
+            headers.push((COMMAND_ID_HEADER, envelope.id.clone()));
+        }
         self.forward(job, topology::dead_letter_exchange(&self.broker), headers).await?;
-        let account = self.account_label(job.envelope());
+        let account = self.account_label(envelope);
         self.metrics.dead_letters.with_label_values(&[account, code]).inc();
         Ok(())
     }
@@ -573,6 +585,14 @@ impl Worker {
             self.metrics.duration.with_label_values(&[command]).observe(job.arrived.elapsed().as_secs_f64());
         }
     }
+}
+
+/// Whether FFN has to be asked before a command is sent that was put back: it failed because nobody knew whether it
+/// was done. Where FFN shows nothing that would tell, putting it back is the word of a person who has looked.
+fn is_doubtful(accepted: &Accepted<'_>) -> bool {
+    let code = accepted.command.envelope.put_back_code.as_deref();
+    let was_unknown = code.is_none_or(|code| code == ErrorCode::OutcomeUnknown.as_str());
+    was_unknown && can_be_told(accepted.operation, &accepted.fields)
 }
 
 fn conflict(envelope: &Envelope) -> Refusal {

@@ -35,6 +35,10 @@ const REPETITIONS: usize = 3;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Refusals that mean the same whatever they say (contract 2.4, 5).
+const NEEDS_NO_BODY: [StatusCode; 3] =
+    [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -234,8 +238,10 @@ impl Client {
                 }
                 Ok(Some(chunk)) => raw.body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(raw),
-                // The status has said enough if it is no success.
-                Err(_) if !status.is_success() => return Ok(raw),
+                // The status has said enough, unless it is a refusal: its code decides, and is lost.
+                Err(_) if !status.is_success() && (!status.is_client_error() || NEEDS_NO_BODY.contains(&status)) => {
+                    return Ok(raw);
+                }
                 Err(error) => return Err(Error::NoAnswer { operation, source: error.without_url() }),
             }
         }

@@ -100,7 +100,7 @@ pub async fn all(
         if let Some(filter) = filter {
             request = request.with_query("$filter", filter);
         }
-        request = request.with_query("$top", TOP.to_string());
+        request = request.with_query("$orderBy", "modificationInfo/createdAt").with_query("$top", TOP.to_string());
         if !found.is_empty() {
             request = request.with_query("$skip", found.len().to_string());
         }
@@ -200,7 +200,7 @@ mod tests {
         assert!(found[0].get().contains("ACME022"));
         assert_eq!(
             account.api.calls("/api/")[0].uri,
-            "/api/v1/merchant/outbounds?$filter=merchantOutboundNumber%20eq%20%27A%27%27B%27&$top=50"
+            "/api/v1/merchant/outbounds?$filter=merchantOutboundNumber%20eq%20%27A%27%27B%27&$orderBy=modificationInfo%2FcreatedAt&$top=50"
         );
     }
 

@@ -91,8 +91,9 @@ impl Refusal {
         match self.status.as_u16() {
             401 => Disposition::NeedsLogin,
             425 | 429 => again,
-            // 408 and 5xx leave the outcome open; 409, 412 and 423 ask to look (contract 5 and 10.3).
-            408 | 409 | 412 | 423 | 500..=599 => Disposition::InDoubt,
+            // 408 and 5xx leave the outcome open; 409, 412 and 423 ask to look (contract 5 and 10.3). What leads
+            // elsewhere is not FFN: it is away.
+            300..=399 | 408 | 409 | 412 | 423 | 500..=599 => Disposition::InDoubt,
             _ => Disposition::Never,
         }
     }
@@ -229,6 +230,7 @@ mod tests {
     #[test]
     fn without_a_known_code_the_status_decides() {
         let by_status = [
+            (302, Disposition::InDoubt),
             (401, Disposition::NeedsLogin),
             (403, Disposition::Never),
             (404, Disposition::Never),

@@ -67,7 +67,8 @@ impl CommandValidator {
     /// once, up to [`MAX_FAULTS`]; a message reads as a sentence after its path and holds no more than 40 characters
     /// of what the sender wrote. Of a member that is there twice the last one counts.
     pub fn validate(&self, command: &str, role: Role, body: &[u8]) -> Option<Result<(), Vec<FieldError>>> {
-        let (spec, checks) = self.commands.iter().find(|(spec, _)| spec.name == command && spec.roles.contains(&role))?;
+        let (spec, checks) =
+            self.commands.iter().find(|(spec, _)| spec.name == command && spec.roles.contains(&role))?;
         let checks = checks.get_or_init(|| Checks::new(spec, &PatternCache::new()).map_err(|error| error.to_string()));
         let faults = match (checks, serde_json::from_slice::<Value>(body)) {
             (Ok(checks), Ok(value)) => checks.faults(value),

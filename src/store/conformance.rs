@@ -466,7 +466,7 @@ async fn execute_in_a_key_of_its_own(store: &impl Store, id: &str) {
 }
 
 pub(super) async fn a_command_that_is_put_back_and_not_on_record_is_in_doubt(store: &impl Store) {
-    let put_back = Arrival { put_back: Some(at(100)), ..arrival("c1", "d") };
+    let put_back = Arrival { put_back: Some(PutBack { failed_at: at(100), in_doubt: true }), ..arrival("c1", "d") };
     assert!(matches!(store.begin(put_back).await.unwrap(), Begin::Execute(Trial { attempt: 1, in_doubt: true, .. })));
 }
 
@@ -532,7 +532,8 @@ pub(super) async fn starts_without_an_end_are_counted_until_one_has_an_end(store
     assert_eq!([crashes().await, crashes().await], [0, 1]);
     let failed = Finished { error: Some(("outcome-unknown".into(), "no".into())), ..finished() };
     store.finish(&key, failed.clone(), vec![]).await.unwrap();
-    let put_back = Arrival { put_back: Some(failed.event.time), ..arrival("c1", "d") };
+    let put_back =
+        Arrival { put_back: Some(PutBack { failed_at: failed.event.time, in_doubt: true }), ..arrival("c1", "d") };
     let Begin::Execute(trial) = store.begin(put_back).await.unwrap() else { panic!("not put back") };
     assert_eq!((trial.attempt, trial.crashes, trial.in_doubt), (1, 0, true));
 }

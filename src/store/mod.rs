@@ -333,6 +333,15 @@ pub struct Finished {
     pub set_aside: bool,
 }
 
+/// What is known of a dead letter that was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutBack {
+    /// When it failed.
+    pub failed_at: DateTime<Utc>,
+    /// Whether FFN has to be asked before it is sent again: it failed because nobody knew whether it was done.
+    pub in_doubt: bool,
+}
+
 /// A delivery as the log is told of it.
 #[derive(Debug, Clone)]
 pub struct Arrival {
@@ -346,7 +355,7 @@ pub struct Arrival {
     pub ordering_key: String,
     /// For a command that was put back from the dead-letter queue: when it last failed, as its header
     /// says. If that is the failure on record, the command is executed anew.
-    pub put_back: Option<DateTime<Utc>>,
+    pub put_back: Option<PutBack>,
 }
 
 /// How an attempt ended that is not the last.

@@ -139,7 +139,11 @@ fn the_table_of_the_documentation_is_fresh() {
     if std::env::var_os("UPDATE_SCHEMAS").is_some() {
         std::fs::write(path, format!("{head}{begin}{}{end}{tail}", documentation())).unwrap();
     } else {
-        assert_eq!(table, documentation(), "write it anew: UPDATE_SCHEMAS=1 cargo nextest run table_of_the_documentation");
+        assert_eq!(
+            table,
+            documentation(),
+            "write it anew: UPDATE_SCHEMAS=1 cargo nextest run table_of_the_documentation"
+        );
     }
 }
 

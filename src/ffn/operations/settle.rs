@@ -77,10 +77,14 @@ pub struct Key {
     pub exists: &'static [&'static str],
     /// The fact beside such a code that names it, and where it is then (`{}`).
     pub named: Option<(&'static str, &'static str)>,
-    /// Rows with this member and value do not count: their number may be used again.
+    /// Rows with this member and value are over: their number may be used again.
     pub dead: Option<(&'static str, &'static str)>,
+    /// Rows with this member and value are another matter.
+    pub other: Option<(&'static str, &'static str)>,
     /// Whether FFN itself refuses a second one.
     pub is_unique: bool,
+    /// Whether the command says something that FFN does not show, so that what is there can't be compared with it.
+    pub has_secret: bool,
 }
 
 /// Where the rows are that an object is looked for in.

@@ -108,7 +108,7 @@ const fn key(
     same: &'static [Same],
     exists: &'static [&'static str],
 ) -> Key {
-    Key { members, place, same, exists, named: None, dead: None, is_unique: true }
+    Key { members, place, same, exists, named: None, dead: None, other: None, is_unique: true, has_secret: false }
 }
 
 const RETURN_SAME: &[Same] = &[
@@ -120,6 +120,8 @@ const RETURN_ITEMS: Place = Place::Within { path: "returns/{returnId}", member: 
 const NOTIFIED_ITEMS: &[Same] =
     &[Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false }];
 const RELATED: Place = Place::Within { path: "products/{jfsku}", member: "relatedProducts" };
+/// Products that are related as parts of a bundle are another matter.
+const BUNDLED: Option<(&str, &str)> = Some(("kindOfRelation", "BillOfMaterials"));
 const RELATED_EXISTS: &[&str] = &["Products_ConditionMustBeUniqueInRelatedProductsList", DUPLICATE_KEY];
 
 /// Every operation. Some names have a row per role: their calls differ.
@@ -140,7 +142,7 @@ pub static OPERATIONS: &[Operation] = &[
                     Same::Rows {
                         member: "items",
                         id: Some("outboundItemId"),
-                        of: &["jfsku", "merchantSku", "quantity"],
+                        of: &["jfsku?", "merchantSku?", "quantity"],
                         more: false,
                     },
                 ],
@@ -381,7 +383,7 @@ pub static OPERATIONS: &[Operation] = &[
             path: "returns/{returnId}",
             field: "writeLock",
             wanted: Wanted::LockedByMe,
-            refused: &[],
+            refused: &["Returns_ReturnIsLocked"],
         }),
         lane: Some(RETURN_ID),
         ..put("return.lock", BOTH, "returns/{returnId}/lock")
@@ -518,13 +520,13 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         body: Body::Members { fixed: &[], renamed: &[("relatedJfsku", "jfsku")] },
         subject: Subject::Answer("jfsku"),
-        settle: Settle::Key(key(&[("relatedJfsku", "jfsku")], RELATED, &[], RELATED_EXISTS)),
+        settle: Settle::Key(Key { other: BUNDLED, ..key(&[("relatedJfsku", "jfsku")], RELATED, &[], RELATED_EXISTS) }),
         lane: Some(PRODUCT),
         ..post("related-product.create", M, "products/{jfsku}/related-products/condition")
     },
     Operation {
         subject: Subject::Answer("jfsku"),
-        settle: Settle::Key(key(&[("condition", "condition")], RELATED, &[], RELATED_EXISTS)),
+        settle: Settle::Key(Key { other: BUNDLED, ..key(&[("condition", "condition")], RELATED, &[], RELATED_EXISTS) }),
         lane: Some(PRODUCT),
         ..post("related-product.create", F, "products/{jfsku}/related-products/condition")
     },
@@ -552,12 +554,15 @@ pub static OPERATIONS: &[Operation] = &[
     // Marketplace credentials.
     Operation {
         subject: Subject::Answer("credentialId"),
-        settle: Settle::Key(key(
-            &[("sellerId", "sellerId"), ("platform", "platform")],
-            Place::Children("credentials/amazonSfp"),
-            &[],
-            &["Credentials_DuplicateCredential", DUPLICATE_KEY],
-        )),
+        settle: Settle::Key(Key {
+            has_secret: true,
+            ..key(
+                &[("sellerId", "sellerId"), ("platform", "platform")],
+                Place::Children("credentials/amazonSfp"),
+                &[],
+                &["Credentials_DuplicateCredential", DUPLICATE_KEY],
+            )
+        }),
         lane: Some(CREDENTIAL),
         ..post("credential.create", M, "credentials/amazonSfp")
     },

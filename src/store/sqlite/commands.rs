@@ -154,20 +154,19 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
     if let Some(result) = row.result.take() {
         let mut finished: Finished = serde_json::from_str(&result).map_err(corrupt("a result"))?;
         finished.set_aside = row.set_aside;
-        let is_put_back = finished.error.is_some() && arrival.put_back == Some(finished.event.time);
-        if !is_put_back {
+        let put_back = arrival.put_back.filter(|put_back| put_back.failed_at == finished.event.time);
+        let Some(put_back) = put_back.filter(|_| finished.error.is_some()) else {
             return Ok(Begin::Finished(Box::new(finished)));
-        }
+        };
         row.attempts = 0;
         row.crashes = 0;
-        // Whoever put it back may have waited for long: look before anything is sent.
-        row.in_doubt = true;
+        row.in_doubt = put_back.in_doubt;
         connection
             .prepare_cached("UPDATE commands SET result = NULL, finished_at = NULL, set_aside = 0 WHERE arrival = ?1")?
             .execute([row.arrival])?;
     }
-    // One that is put back and not on record any more was tried once, long ago: look first, too.
-    row.in_doubt |= entered > 0 && arrival.put_back.is_some();
+    // One that is put back may not be on record any more.
+    row.in_doubt |= entered > 0 && arrival.put_back.is_some_and(|put_back| put_back.in_doubt);
     // Still `running` means that a process died, or lost its connection, between the call and its outcome.
     let was_cut_off = row.state == "running";
     let in_doubt = row.in_doubt || was_cut_off;

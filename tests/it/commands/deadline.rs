@@ -29,7 +29,7 @@ async fn a_command_that_keeps_failing_ends_at_its_deadline_however_it_is_given()
     let world = setup_with(SHORT).start().await;
     let mut results = world.broker.results().await;
     let mut dead = world.broker.dead_letters().await;
-    fails(&world, json!({"method": "PATCH"}), 0).await;
+    fails(&world, json!({"method": "GET", "path": "/outbounds/SO-1"}), 0).await;
     super::run(&world, &mut results, "acme.outbound.create", "c-0", &order("SO-1")).await;
     for id in ["instant", "duration", "timestamp", "expiration"] {
         let now = Utc::now();
@@ -41,7 +41,7 @@ async fn a_command_that_keeps_failing_ends_at_its_deadline_however_it_is_given()
             _ => (with_id(id).with_expiration("1500".into()), 1500),
         };
         let begun = Instant::now();
-        send(&world, "acme.outbound.update", properties, &json!({"outboundId": "SO-1", "priority": 3})).await;
+        send(&world, "acme.outbound.get", properties, &json!({"outboundId": "SO-1"})).await;
         let result = result_of(&mut results, id).await;
         assert_eq!(outcome(&result), "failed retries-exhausted", "{id}");
         let took = begun.elapsed();

@@ -65,9 +65,10 @@ async fn a_trouble_without_end_ends_in_a_failure_and_a_dead_letter() {
     let mut results = world.broker.results().await;
     let mut dead = world.broker.dead_letters().await;
     run(&world, &mut results, "acme.outbound.create", "c-1", &order("SO-1")).await;
-    world.simulator.fault(patches(0, json!({"status": 500}))).await;
-    let change = json!({"outboundId": "SO-1", "priority": 2});
-    let result = run(&world, &mut results, "acme.outbound.update", "c-2", &change).await;
+    let reads = json!({"method": "GET", "path": "/outbounds/SO-1"});
+    world.simulator.fault(json!({"match": reads, "times": 0, "kind": {"status": 500}})).await;
+    let change = json!({"outboundId": "SO-1"});
+    let result = run(&world, &mut results, "acme.outbound.get", "c-2", &change).await;
     assert_eq!(outcome(&result), "failed retries-exhausted");
     let data = result.data();
     assert_eq!((&data["attempts"], &data["error"]["httpStatus"]), (&json!(3), &json!(500)));

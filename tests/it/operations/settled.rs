@@ -30,10 +30,7 @@ async fn a_status_that_was_reached_and_left_again_is_not_set_once_more() {
     simulator.fault(json!({"match": {"method": "GET", "path": &id}, "times": 3, "kind": {"status": 503}})).await;
     let body = json!({"outboundId": id, "status": "Acknowledged"});
     stage.world.broker.command("ware.outbound.change-status", "c-1", &body).await;
-    until("the status at the simulator", async || {
-        (status_of(&stage, &id).await == "Acknowledged").then_some(())
-    })
-    .await;
+    until("the status at the simulator", async || (status_of(&stage, &id).await == "Acknowledged").then_some(())).await;
     stage.world.simulator.advance(&id, "Pickprocess").await;
     let result = result_of(&mut stage.results, "c-1").await;
     assert_eq!((outcome(&result).as_str(), &result.data()["reconciled"]), ("succeeded", &json!(true)));
@@ -49,10 +46,8 @@ async fn of_many_statuses_those_that_failed_are_named_and_the_others_stay() {
         let (one, shipped, other) =
             (make_order(&mut stage).await, make_order(&mut stage).await, make_order(&mut stage).await);
         stage.world.simulator.advance(&shipped, "Shipped").await;
-        let items: Vec<Value> = [&one, &shipped, &other]
-            .iter()
-            .map(|id| json!({"outboundId": id, "status": "Acknowledged"}))
-            .collect();
+        let items: Vec<Value> =
+            [&one, &shipped, &other].iter().map(|id| json!({"outboundId": id, "status": "Acknowledged"})).collect();
         let result = stage.run("ware", "outbounds.change-status", &json!({"items": items})).await;
         assert!(outcome(&result).starts_with("failed "), "{}", result.text());
         let fields = result.data()["error"]["fields"].clone();
@@ -89,9 +84,7 @@ async fn of_many_statuses_in_doubt_only_the_rest_is_sent_again() {
 async fn goods_of_which_a_part_is_booked_are_a_persons_business() {
     let mut stage = Stage::start().await;
     let body = cases::prepare(&mut stage, "inbound.receive-bulk", Role::Fulfiller).await;
-    let goods = |id: &str| {
-        json!({"jfsku": MUG, "warehouseId": MAIN, "quantity": 1, "fulfillerTimestamp": NOON, "fulfillerStockChangeId": id})
-    };
+    let goods = |id: &str| json!({"jfsku": MUG, "warehouseId": MAIN, "quantity": 1, "fulfillerTimestamp": NOON, "fulfillerStockChangeId": id});
     let mut first = goods("booked");
     first["inboundId"] = body["inboundId"].clone();
     stage.done("ware", "inbound.receive", first).await;
@@ -167,7 +160,8 @@ async fn a_change_may_be_answered_with_anything() {
     let mut stage = Stage::start().await;
     for answer in ["empty", "object"] {
         stage.world.simulator.post("settings", json!({"change_answer": answer})).await;
-        let changes = rows().filter(|(operation, _)| matches!(operation.method, Verb::Put | Verb::Patch | Verb::Delete));
+        let changes =
+            rows().filter(|(operation, _)| matches!(operation.method, Verb::Put | Verb::Patch | Verb::Delete));
         for (operation, role) in changes {
             let body = cases::prepare(&mut stage, operation.name, role).await;
             let result = stage.run(super::account(role), operation.name, &body).await;
