@@ -8,6 +8,7 @@
 
 mod admin;
 mod caller;
+mod chaos;
 mod cli;
 mod commands;
 mod crash_commands;

@@ -1,7 +1,7 @@
 //! Every operation of both roles through the broker: done once, whatever becomes of the answer, and every refusal
 //! that FFN documents told as what it is. The table of operations is gone through row by row, so none is forgotten.
 
-mod cases;
+pub mod cases;
 mod settled;
 
 use std::collections::BTreeSet;

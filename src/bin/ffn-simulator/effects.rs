@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::api::Call;
 use crate::catalog::Role;
 use crate::clock;
+use crate::json::Json;
 use crate::things::Kind;
 use crate::world::World;
 
@@ -25,6 +26,8 @@ struct Row {
     role: Option<Role>,
     effect: String,
     key: Option<String>,
+    /// The names of the body's members, so that two changes of one object can be told apart.
+    members: Vec<String>,
 }
 
 /// All effects that are kept, oldest first.
@@ -65,6 +68,7 @@ pub(crate) fn note(world: &mut World, call: &Call, answer: &Answer) {
         return;
     }
     let below: Vec<&str> = segments.iter().skip(3).map(String::as_str).collect();
+    let members = members(call);
     let general = in_body(call).or_else(|| in_path(world, lower.get(3..).unwrap_or_default(), &below));
     let time = world.clock.now();
     for effect in &answer.effects {
@@ -79,8 +83,17 @@ pub(crate) fn note(world: &mut World, call: &Call, answer: &Answer) {
             role,
             effect: effect.text.clone(),
             key: effect.key.clone().or_else(|| general.clone()),
+            members: members.clone(),
         });
     }
+}
+
+/// In alphabetical order; none if there is no body.
+fn members(call: &Call) -> Vec<String> {
+    let Ok(Json::Obj(members)) = call.json() else { return Vec::new() };
+    let mut names: Vec<String> = members.into_iter().map(|(name, _)| name).collect();
+    names.sort();
+    names
 }
 
 fn in_body(call: &Call) -> Option<String> {
@@ -125,7 +138,7 @@ impl Effects {
         let one = |r: &Row| {
             json!({
                 "seq": r.seq, "time": clock::format_ms(r.time, false), "method": r.method.as_str(), "path": r.path,
-                "role": r.role, "effect": r.effect, "key": r.key,
+                "role": r.role, "effect": r.effect, "key": r.key, "members": r.members,
             })
         };
         let wanted = |r: &&Row| r.seq > since && key.is_none_or(|key| r.key.as_deref() == Some(key));

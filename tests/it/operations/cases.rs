@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use super::Stage;
 use crate::support::order;
 
-const MAIN: &str = "WARE04MAIN-00001-0001";
-const SIDE: &str = "WARE04SIDE-00002-0001";
-const MUG: &str = "ACME01A1B2C";
-const STANDARD: &str = "WARE0A0001";
-const EXPRESS: &str = "WARE0A0002";
-const NOON: &str = "2026-01-05T12:00:00Z";
+pub const MAIN: &str = "WARE04MAIN-00001-0001";
+pub const SIDE: &str = "WARE04SIDE-00002-0001";
+pub const MUG: &str = "ACME01A1B2C";
+pub const STANDARD: &str = "WARE0A0001";
+pub const EXPRESS: &str = "WARE0A0002";
+pub const NOON: &str = "2026-01-05T12:00:00Z";
 /// The first bytes of a PNG picture, and of a PDF document.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
-const PDF: &str = "JVBERi0xLjQKJSVFT0YK";
+pub const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
+pub const PDF: &str = "JVBERi0xLjQKJSVFT0YK";
 
 /// Makes what the operation needs and gives the command's body.
 pub async fn prepare(stage: &mut Stage, name: &str, role: Role) -> Value {
@@ -151,7 +151,7 @@ async fn labelled(stage: &mut Stage, name: &str, tag: &str) -> Value {
     }
 }
 
-fn new_inbound(tag: &str) -> Value {
+pub fn new_inbound(tag: &str) -> Value {
     json!({"merchantInboundNumber": tag, "warehouseId": MAIN,
         "items": [{"inboundItemId": "1", "merchantSku": "MUG-BLUE", "quantity": 7}]})
 }
@@ -234,7 +234,7 @@ async fn of_return(stage: &mut Stage, name: &str, role: Role, tag: &str) -> Valu
     }
 }
 
-fn new_product(tag: &str) -> Value {
+pub fn new_product(tag: &str) -> Value {
     json!({"name": format!("Product {tag}"), "merchantSku": tag, "identifier": {"ean": "4006381333931"}, "weight": 0.350})
 }
 
@@ -286,11 +286,11 @@ async fn of_product(stage: &mut Stage, name: &str, role: Role, tag: &str) -> Val
     }
 }
 
-fn new_credential(tag: &str) -> Value {
+pub fn new_credential(tag: &str) -> Value {
     json!({"sellerId": tag, "mwsAuthToken": format!("amzn.mws.{tag}"), "platform": "Amazon_de"})
 }
 
-fn new_warehouse(tag: &str) -> Value {
+pub fn new_warehouse(tag: &str) -> Value {
     json!({"name": tag, "address": order("")["shippingAddress"]})
 }
 
@@ -298,7 +298,7 @@ async fn make_warehouse(stage: &mut Stage, tag: &str) -> Value {
     stage.done("ware", "warehouse.create", new_warehouse(tag)).await["warehouseId"].clone()
 }
 
-fn new_method(tag: &str) -> Value {
+pub fn new_method(tag: &str) -> Value {
     json!({"name": tag, "shippingType": "Expedited", "fulfillerShippingMethodNumber": tag, "cutoffTime": "16:00"})
 }
 

@@ -208,10 +208,12 @@ impl Subscription {
     /// The next message.
     pub async fn next(&mut self) -> Message {
         let patience = std::time::Duration::from_secs(60);
-        let seen: Vec<String> = self.seen.iter().map(|message| message.routing_key.clone()).collect();
         let next = tokio::time::timeout(patience, self.stream.next()).await;
         let delivery = next
-            .unwrap_or_else(|_| panic!("no further message within {patience:?}; before it came {seen:?}"))
+            .unwrap_or_else(|_| {
+                let seen: Vec<&String> = self.seen.iter().map(|message| &message.routing_key).collect();
+                panic!("no further message within {patience:?}; before it came {seen:?}")
+            })
             .expect("the subscription stands")
             .unwrap();
         delivery.acker.ack(BasicAckOptions::default()).await.unwrap();
