@@ -7,6 +7,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are small.
 
 mod admin;
+mod causes;
 mod cli;
 mod commands;
 mod crash_commands;

@@ -1,7 +1,7 @@
 //! Every operation of both roles through the broker: done once, whatever becomes of the answer, and every refusal
 //! that FFN documents told as what it is. The table of operations is gone through row by row, so none is forgotten.
 
-mod cases;
+pub mod cases;
 
 use std::collections::BTreeSet;
 
@@ -32,6 +32,11 @@ impl Stage {
         let mut world = setup.build().await;
         world.bridge.login("ware", "demo-fulfiller-refresh-token");
         world.bridge.start().await;
+        Self::on(world).await
+    }
+
+    /// On a world that has both accounts and runs.
+    pub async fn on(world: World) -> Self {
         let results = world.broker.results().await;
         Self { world, results, count: 0 }
     }
@@ -43,7 +48,7 @@ impl Stage {
     }
 
     /// Publishes a command under a new id and waits for its end.
-    async fn run(&mut self, account: &str, command: &str, body: &Value) -> Message {
+    pub async fn run(&mut self, account: &str, command: &str, body: &Value) -> Message {
         let id = self.tag();
         self.world.broker.command(&format!("{account}.{command}"), &id, body).await;
         result_of(&mut self.results, &id).await
@@ -86,7 +91,7 @@ impl Faults {
     }
 }
 
-fn account(role: Role) -> &'static str {
+pub fn account(role: Role) -> &'static str {
     match role {
         Role::Merchant => "acme",
         Role::Fulfiller => "ware",
