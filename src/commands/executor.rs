@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::Config;
 use super::settle::{Case, Settled};
+use crate::domain::account::AccountName;
 use crate::domain::entity::event_id;
 use crate::ffn::fields::Fields;
 use crate::ffn::operations::{Key, Operation, Same, Settle, Subject};
@@ -98,7 +99,7 @@ impl Executor<'_> {
         let operation = asked.operation;
         let unsendable = |reason| failed(&Error::Unsendable { operation: operation.name, reason }, false);
         let has_ids = operation.own_ids(asked.fields).is_ok();
-        let fields = match operation.with_own_ids(asked.fields, |n| self.own_id(asked.id, n)) {
+        let fields = match operation.with_own_ids(asked.fields, |n| own_id(self.client.account(), asked.id, n)) {
             Ok(fields) => fields,
             Err(reason) => return unsendable(reason),
         };
@@ -261,11 +262,11 @@ impl Executor<'_> {
             delay: self.config.settle_delay,
         }
     }
+}
 
-    /// An id of the bridge's own making: always the same for the same command.
-    fn own_id(&self, command: &str, n: usize) -> String {
-        event_id(&[self.client.account().as_str(), "own-id", command, &n.to_string()]).to_string()
-    }
+/// An id of the bridge's own making: always the same for the same command.
+pub fn own_id(account: &AccountName, command: &str, n: usize) -> String {
+    event_id(&[account.as_str(), "own-id", command, &n.to_string()]).to_string()
 }
 
 /// Whether a command names what it makes.

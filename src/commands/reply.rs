@@ -108,6 +108,7 @@ impl Reply {
             correlation_id: envelope.correlation_id.clone(),
             mode: self.mode,
             headers: headers.clone(),
+            clue: None,
             event: event.clone(),
         };
         destinations.into_iter().map(draft).collect()

@@ -24,16 +24,17 @@ use super::decode::{
     COMMAND_ID_HEADER, Command, ERROR_CODE_HEADER, EXPIRES_HEADER, Envelope, LAST_FAILED_HEADER, REDELIVERED_HEADER,
     Refusal,
 };
-use super::executor::{Asked, Executor, Outcome, can_be_told, too_late};
+use super::executor::{Asked, Executor, Outcome, can_be_told, own_id, too_late};
 use super::gate::{AccountGate, Phase, Taken};
 use super::lanes::LaneKey;
 use super::pause::Probe;
 use super::reply::{Ending, Reply};
 use crate::broker::{self, Delivery, Forward, Publisher, RETRY, topology};
 use crate::domain::account::AccountName;
+use crate::domain::cause::Effects;
 use crate::domain::message::{Draft, rfc3339};
 use crate::ffn::fields::Fields;
-use crate::ffn::operations::Operation;
+use crate::ffn::operations::{Operation, Settle};
 use crate::ffn::{Auth, Client};
 use crate::metrics::CommandMetrics;
 use crate::schema::CommandValidator;
@@ -143,6 +144,23 @@ struct Accepted<'a> {
     fields: Fields,
     key: CommandKey,
     ordering_key: String,
+}
+
+impl Accepted<'_> {
+    /// What it may bring about from now on; at its end what it may have brought about up to now.
+    fn effects(&self, ending: Option<&Ending>) -> Effects {
+        let CommandKey { account, id } = &self.key;
+        let of = |subject| self.operation.effects(&self.fields, |n| own_id(account, id, n), subject);
+        let list = match ending {
+            None => of(None),
+            Some(Ending::Succeeded { subject, .. }) => of(subject.as_deref()),
+            // Of a list some may have been done.
+            Some(Ending::Failed { .. }) if matches!(self.operation.settle, Settle::EachStatus) => of(None),
+            Some(Ending::Failed { result, .. }) if result.error.code == ErrorCode::OutcomeUnknown => of(None),
+            Some(Ending::Failed { .. }) => Vec::new(),
+        };
+        Effects { at: self.account.client.server_now(), list }
+    }
 }
 
 impl Job {
@@ -360,6 +378,7 @@ impl Worker {
             digest: command.digest.clone(),
             ordering_key: accepted.ordering_key.clone(),
             put_back: command.envelope.put_back.map(|failed_at| PutBack { failed_at, in_doubt: is_doubtful(accepted) }),
+            effects: accepted.effects(None),
         };
         let mut alone = None;
         loop {
@@ -450,7 +469,7 @@ impl Worker {
         let drafts = self.reply.drafts(envelope, &event);
         let error = ending.error().map(|error| (error.code.as_str().to_owned(), error.message.clone()));
         let finished = Finished { event, error, attempts, first_failed_at, set_aside: false };
-        self.store.finish(&accepted.key, finished.clone(), drafts).await?;
+        self.store.finish(&accepted.key, finished.clone(), drafts, accepted.effects(Some(&ending))).await?;
         let outcome = if finished.error.is_none() { "succeeded" } else { "failed" };
         self.count(job, accepted.operation.name, outcome);
         tracing::info!(

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::account::{AccountName, Role};
+use super::cause::Clue;
 
 /// A stream of journal rows that is published in order, by one relay.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,6 +65,8 @@ pub struct Draft {
     pub mode: ContentMode,
     /// Headers beside those of the event, for example `traceparent`.
     pub headers: BTreeMap<String, String>,
+    /// What tells the journal which command the event came from; `None` if it came from none, or says so itself.
+    pub clue: Option<Clue>,
     /// The event.
     pub event: CloudEvent,
 }
@@ -248,6 +251,7 @@ mod tests {
             correlation_id: None,
             mode,
             headers: BTreeMap::new(),
+            clue: None,
             event: CloudEvent {
                 id: Uuid::nil(),
                 event_type: "ffn.outbound.shipped.v1".into(),

@@ -1,6 +1,7 @@
 //! The vocabulary: pure types and rules, without tokio, SQL, HTTP or AMQP.
 
 pub mod account;
+pub mod cause;
 pub mod clock;
 pub mod entity;
 pub mod feed;

@@ -71,6 +71,20 @@ impl Resource {
         events
     }
 
+    /// The members that name it, and not what it belongs to: its id, and the numbers that its makers gave it.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        let owners = [&OUTBOUND, &INBOUND].into_iter().filter(|owner| owner.name != self.name);
+        let owners: Vec<&str> =
+            owners.flat_map(|owner| std::iter::once(&owner.id).chain(owner.keys)).copied().collect();
+        std::iter::once(&self.id).chain(self.keys).copied().filter(move |member| !owners.contains(member))
+    }
+
+    /// The event of reaching a status, if that has one of its own.
+    pub fn event_of(&self, status: &str) -> Option<&'static str> {
+        let mut known = self.statuses.iter().flat_map(|statuses| statuses.events);
+        known.find(|(name, _)| *name == status).map(|(_, event)| *event)
+    }
+
     /// Every kind, in the order of the documentation.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         FeedName::ALL.into_iter().map(Self::of)
@@ -202,6 +216,14 @@ const fn plain(name: &'static str, phrase: &'static str, id: &'static str, keys:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_belongs_to_another_is_not_named_by_that() {
+        let names = |resource: &Resource| resource.names().collect::<Vec<_>>();
+        assert_eq!(names(&OUTBOUND), ["outboundId", "merchantOutboundNumber"]);
+        assert_eq!(names(&SHIPMENT), ["outboundShippingNotificationId", "fulfillerShippingNotificationNumber"]);
+        assert_eq!(names(&INBOUND_SHIPMENT), ["inboundShippingNotificationId", "merchantShippingNotificationNumber"]);
+    }
 
     #[test]
     fn events_are_those_of_the_interface() {

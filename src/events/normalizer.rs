@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::domain::account::{AccountName, Role};
+use crate::domain::cause::{self, Clue};
 use crate::domain::entity::{self, Fingerprint, Known, same_instant};
 use crate::domain::feed::FeedName;
 use crate::domain::message::{CloudEvent, ContentMode, Destination, Draft, Lane};
@@ -218,7 +219,7 @@ impl Happening<'_> {
 }
 
 /// The draft of an event. `data` is what its schema says.
-fn draft(scope: &Scope<'_>, happening: &Happening<'_>, data: Box<RawValue>) -> Draft {
+fn draft(scope: &Scope<'_>, happening: &Happening<'_>, clue: Option<Clue>, data: Box<RawValue>) -> Draft {
     let is_snapshot = happening.is_snapshot(&scope.telling);
     let Happening { resource, event, subject, at, discriminator } = *happening;
     let account = scope.account.as_str();
@@ -232,6 +233,7 @@ fn draft(scope: &Scope<'_>, happening: &Happening<'_>, data: Box<RawValue>) -> D
         correlation_id: None,
         mode: scope.mode,
         headers: BTreeMap::new(),
+        clue,
         event: CloudEvent {
             id: entity::event_id(&[account, resource, subject, discriminator]),
             event_type: format!("ffn.{resource}.{event}.v1"),

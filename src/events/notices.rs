@@ -122,6 +122,7 @@ impl Notices {
             correlation_id: None,
             mode: self.mode,
             headers: BTreeMap::new(),
+            clue: None,
             event: CloudEvent {
                 id: self.id(event, &discriminator),
                 event_type: format!("ffn.bridge.{event}.v1"),

@@ -5,6 +5,7 @@
 //! stay in the body; body values are FFN's bytes to read as the publisher wrote them; a number that is risky in a
 //! path never gets into one.
 
+mod effects;
 mod settle;
 mod table;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use super::lookup::{self, NUMBERED};
 use super::request::segment;
 use super::{Area, Client, Error, Priority, Request};
 use crate::domain::account::Role;
+pub use effects::{Brings, To};
 pub use settle::{Key, Place, Same, Settle, State, Wanted};
 pub use table::OPERATIONS;
 
@@ -46,6 +48,8 @@ pub struct Operation {
     pub own_id: Option<OwnId>,
     /// Which commands it runs in order with, unless its publisher says otherwise.
     pub lane: Option<Lane>,
+    /// What it may bring about, as the feeds will show it.
+    pub brings: &'static [Brings],
 }
 
 /// An HTTP method.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::cause::{Clue, Effect};
 use crate::domain::feed::Again;
 use crate::domain::listing::{Cursor, Row};
 use crate::domain::message::{ContentMode, Destination};
@@ -53,6 +54,11 @@ macro_rules! conformance {
             a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released
             the_same_id_for_something_else_is_a_conflict
             a_result_enters_the_journal_with_the_outcome
+            an_event_names_the_command_that_it_came_from
+            a_change_of_a_kind_is_told_of_one_command_once
+            what_is_better_named_at_the_end_is_found_by_that
+            what_surely_had_no_effect_has_caused_nothing_and_what_may_have_is_found_later
+            causes_go_with_their_commands
             a_newer_sign_in_clears_that_one_is_needed
             a_refreshed_pair_takes_only_the_place_of_the_one_it_came_from
             a_lease_has_one_holder_until_it_is_given_back_or_over
@@ -83,6 +89,7 @@ fn draft(lane: Lane, id: u128, unique: bool) -> Draft {
         correlation_id: None,
         mode: ContentMode::Structured,
         headers: BTreeMap::from([("traceparent".to_owned(), "00-1".to_owned())]),
+        clue: None,
         event: CloudEvent {
             id: Uuid::from_u128(id),
             event_type: "ffn.outbound.shipped.v1".into(),
@@ -446,9 +453,9 @@ pub(super) async fn commands_leave_when_they_are_old_and_finished(store: &impl S
     let key = |id: &str| arrival(id, "d").key;
     let failed = || Finished { error: Some(("rejected".into(), "no".into())), ..finished() };
     store.wait(&key("waiting"), Setback::NoEffect, at(0)).await.unwrap();
-    store.finish(&key("done"), finished(), vec![]).await.unwrap();
-    store.finish(&key("failed"), failed(), vec![]).await.unwrap();
-    store.finish(&key("aside"), failed(), vec![]).await.unwrap();
+    store.finish(&key("done"), finished(), vec![], none()).await.unwrap();
+    store.finish(&key("failed"), failed(), vec![], none()).await.unwrap();
+    store.finish(&key("aside"), failed(), vec![], none()).await.unwrap();
     store.set_aside(&key("aside")).await.unwrap();
     assert_eq!(store.prune(Table::Commands, at(100), 10).await.unwrap(), 0);
     assert_eq!(store.prune(Table::Commands, soon(), 1).await.unwrap(), 1);
@@ -470,6 +477,10 @@ pub(super) async fn a_command_that_is_put_back_and_not_on_record_is_in_doubt(sto
     assert!(matches!(store.begin(put_back).await.unwrap(), Begin::Execute(Trial { attempt: 1, in_doubt: true, .. })));
 }
 
+fn none() -> Effects {
+    Effects { at: at(0), list: Vec::new() }
+}
+
 fn arrival(id: &str, digest: &str) -> Arrival {
     Arrival {
         key: CommandKey { account: acme(), id: id.to_owned() },
@@ -477,6 +488,7 @@ fn arrival(id: &str, digest: &str) -> Arrival {
         digest: digest.to_owned(),
         ordering_key: "SO-1".into(),
         put_back: None,
+        effects: none(),
     }
 }
 
@@ -496,7 +508,7 @@ async fn execute(store: &impl Store, id: &str) -> (u32, bool) {
 pub(super) async fn a_command_is_executed_once_and_then_answered_from_the_log(store: &impl Store) {
     let key = arrival("c1", "d").key;
     assert_eq!(execute(store, "c1").await, (1, false));
-    store.finish(&key, finished(), vec![]).await.unwrap();
+    store.finish(&key, finished(), vec![], none()).await.unwrap();
     for set_aside in [false, true] {
         let Begin::Finished(found) = store.begin(arrival("c1", "d")).await.unwrap() else { panic!("not finished") };
         assert_eq!((found.event.id, found.set_aside), (Uuid::from_u128(9), set_aside));
@@ -531,7 +543,7 @@ pub(super) async fn starts_without_an_end_are_counted_until_one_has_an_end(store
     store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
     assert_eq!([crashes().await, crashes().await], [0, 1]);
     let failed = Finished { error: Some(("outcome-unknown".into(), "no".into())), ..finished() };
-    store.finish(&key, failed.clone(), vec![]).await.unwrap();
+    store.finish(&key, failed.clone(), vec![], none()).await.unwrap();
     let put_back =
         Arrival { put_back: Some(PutBack { failed_at: failed.event.time, in_doubt: true }), ..arrival("c1", "d") };
     let Begin::Execute(trial) = store.begin(put_back).await.unwrap() else { panic!("not put back") };
@@ -568,7 +580,7 @@ pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &i
     assert!(matches!(store.begin(elsewhere).await.unwrap(), Begin::Execute(_)));
     // The first of the key itself may go on; once it is through, so may the next.
     assert_eq!(execute(store, "c1").await, (2, false));
-    store.finish(&first, finished(), vec![]).await.unwrap();
+    store.finish(&first, finished(), vec![], none()).await.unwrap();
     assert_eq!(execute(store, "c2").await, (1, false));
     // One that waits too long counts as lost.
     let second = arrival("c2", "d").key;
@@ -601,7 +613,7 @@ pub(super) async fn a_held_command_holds_back_later_ones_of_its_key_until_it_is_
 pub(super) async fn the_same_id_for_something_else_is_a_conflict(store: &impl Store) {
     execute(store, "c1").await;
     assert!(matches!(store.begin(arrival("c1", "other")).await.unwrap(), Begin::Conflict));
-    store.finish(&arrival("c1", "d").key, finished(), vec![]).await.unwrap();
+    store.finish(&arrival("c1", "d").key, finished(), vec![], none()).await.unwrap();
     assert!(matches!(store.begin(arrival("c1", "other")).await.unwrap(), Begin::Conflict));
     assert!(matches!(store.begin(arrival("c1", "d")).await.unwrap(), Begin::Finished(_)));
 }
@@ -611,9 +623,169 @@ pub(super) async fn a_result_enters_the_journal_with_the_outcome(store: &impl St
     let mut appended = store.appended();
     appended.mark_unchanged();
     let results = vec![draft(Lane::Results, 9, false), draft(Lane::Results, 9, false)];
-    store.finish(&arrival("c1", "d").key, finished(), results).await.unwrap();
+    store.finish(&arrival("c1", "d").key, finished(), results, none()).await.unwrap();
     assert!(appended.has_changed().unwrap());
     assert_eq!(store.rows_after(&Lane::Results, 0, 10).await.unwrap().len(), 2);
+}
+
+/// An attempt that may cancel the order of that number, from a second on.
+fn cancel(id: &str, number: &str, second: i64) -> Arrival {
+    Arrival { effects: canceled(number, second), ordering_key: id.to_owned(), ..arrival(id, "d") }
+}
+
+fn canceled(number: &str, second: i64) -> Effects {
+    let effect =
+        |name: String, changes: [&str; 2]| Effect { name: Some(name), changes: changes.map(str::to_owned).into() };
+    let other = effect("outbound/else".to_owned(), ["outbound.updated", "outbound.shipped"]);
+    let list = vec![other, effect(format!("outbound/{number}"), ["outbound.canceled", "stock.ReservationCanceled"])];
+    Effects { at: at(second), list }
+}
+
+/// What the journal says to have caused an event of that order.
+async fn cause_of(store: &impl Store, change: &str, number: &str, time: DateTime<Utc>) -> Option<String> {
+    cause_in(store, acme(), change, &[&["of-no-command"], &["its-id", number]], time).await
+}
+
+async fn cause_in(
+    store: &impl Store,
+    account: AccountName,
+    change: &str,
+    names: &[&[&str]],
+    time: DateTime<Utc>,
+) -> Option<String> {
+    let lane = Lane::Events(account.clone());
+    let mut draft = draft(lane.clone(), Uuid::new_v4().as_u128(), true);
+    let name = |name: &&str| format!("outbound/{name}");
+    let names = names.iter().map(|names| names.iter().map(name).collect()).collect();
+    draft.clue = Some(Clue { change: change.to_owned(), names, once: change.starts_with("outbound.") });
+    draft.event.time = time;
+    draft.event.account = account.to_string();
+    let id = draft.event.id;
+    // The second time it is known, and uses nothing up.
+    for entered in [1, 0] {
+        let append = Append { drafts: vec![draft.clone()], ..Append::default() };
+        assert_eq!(store.append(append).await.unwrap(), entered);
+    }
+    let mut rows = store.rows_after(&lane, 0, 1000).await.unwrap();
+    let message = rows.pop().unwrap().message;
+    assert_eq!(message.message_id, id.to_string());
+    let body: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
+    let cause = message.headers.get("cloudEvents_causationid").cloned();
+    assert_eq!(body.get("causationid"), cause.clone().map(Into::into).as_ref());
+    cause
+}
+
+async fn begun(store: &impl Store, arrival: Arrival) {
+    assert!(matches!(store.begin(arrival).await.unwrap(), Begin::Execute(_)));
+}
+
+pub(super) async fn an_event_names_the_command_that_it_came_from(store: &impl Store) {
+    let ms = chrono::TimeDelta::milliseconds;
+    let of = async |change, number, time| cause_of(store, change, number, time).await;
+    assert_eq!(of("outbound.canceled", "A", at(100)).await, None);
+    // Also while it is under way.
+    begun(store, cancel("c1", "A", 100)).await;
+    begun(store, cancel("c2", "B", 100)).await;
+    assert_eq!(of("stock.ReservationCanceled", "A", at(98)).await.as_deref(), Some("c1"));
+    for (change, number, time) in [
+        ("stock.ReservationCanceled", "A", at(98) - ms(1)),
+        ("stock.ReservationCanceled", "C", at(100)),
+        ("stock.Reservation", "A", at(100)),
+        ("outbound.cancel", "A", at(100)),
+        ("outbound.updated", "A", at(100)),
+    ] {
+        assert_eq!(of(change, number, time).await, None, "{change} of {number} at {time}");
+    }
+    assert_eq!(cause_in(store, other(), "stock.ReservationCanceled", &[&["A"]], at(100)).await, None);
+    store.finish(&arrival("c1", "d").key, finished(), vec![], canceled("A", 110)).await.unwrap();
+    let cause = of("stock.ReservationCanceled", "A", at(112)).await;
+    assert_eq!(cause.as_deref(), Some("c1"));
+    assert_eq!(of("stock.ReservationCanceled", "A", at(112) + ms(1)).await, None);
+    // Results and what else has no clue are let alone.
+    let lane = Lane::Events(acme());
+    store.append(drafts(&lane, [5])).await.unwrap();
+    let last = store.rows_after(&lane, 0, 1000).await.unwrap().pop().unwrap();
+    assert_eq!(last.message.headers.get("cloudEvents_causationid"), None);
+}
+
+pub(super) async fn a_change_of_a_kind_is_told_of_one_command_once(store: &impl Store) {
+    // FFN's clock is known by the second: which of the two was at it can't be told, but which came first.
+    for id in ["c1", "c2"] {
+        begun(store, cancel(id, "A", 100)).await;
+        store.finish(&arrival(id, "d").key, finished(), vec![], canceled("A", 100)).await.unwrap();
+    }
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.push(cause_of(store, "outbound.canceled", "A", at(100)).await);
+    }
+    assert_eq!(told, [Some("c1".to_owned()), Some("c2".to_owned()), None]);
+    // Entries of the ledger may be many.
+    for _ in 0..3 {
+        let cause = cause_of(store, "stock.ReservationCanceled", "A", at(100)).await;
+        assert_eq!(cause.as_deref(), Some("c1"));
+    }
+    // One that was at it goes before one that was only near.
+    begun(store, cancel("c3", "B", 200)).await;
+    store.finish(&arrival("c3", "d").key, finished(), vec![], canceled("B", 200)).await.unwrap();
+    begun(store, cancel("c4", "B", 201)).await;
+    let at = at(201) + chrono::TimeDelta::milliseconds(500);
+    assert_eq!(cause_of(store, "outbound.canceled", "B", at).await.as_deref(), Some("c4"));
+    // The most exact name goes before what both have in common.
+    let names: &[&[&str]] = &[&["B2"], &["B"]];
+    begun(store, cancel("c5", "B2", 201)).await;
+    let cause = cause_in(store, acme(), "stock.ReservationCanceled", names, at).await;
+    assert_eq!(cause.as_deref(), Some("c5"));
+}
+
+pub(super) async fn what_is_better_named_at_the_end_is_found_by_that(store: &impl Store) {
+    let effects = |name: Option<&str>| {
+        let name = name.map(|name| format!("outbound/{name}"));
+        Effects { at: at(100), list: vec![Effect { name, changes: vec!["outbound.created".to_owned()] }] }
+    };
+    for (id, name) in [("c1", None), ("c2", Some("number"))] {
+        begun(store, Arrival { effects: effects(name), ..cancel(id, "", 0) }).await;
+    }
+    let of = async |name| cause_of(store, "outbound.created", name, at(100)).await;
+    for id in ["c1", "c2"] {
+        store.finish(&arrival(id, "d").key, finished(), vec![], effects(Some(id))).await.unwrap();
+        assert_eq!(of(id).await.as_deref(), Some(id));
+    }
+    assert_eq!(of("number").await, None);
+}
+
+pub(super) async fn what_surely_had_no_effect_has_caused_nothing_and_what_may_have_is_found_later(store: &impl Store) {
+    let of = async |number, second| cause_of(store, "stock.ReservationCanceled", number, at(second)).await;
+    let key = |id: &str| arrival(id, "d").key;
+    begun(store, cancel("c1", "A", 100)).await;
+    store.wait(&key("c1"), Setback::NoEffect, at(0)).await.unwrap();
+    assert_eq!(of("A", 100).await, None);
+    begun(store, cancel("c1", "A", 200)).await;
+    assert_eq!((of("A", 100).await, of("A", 200).await), (None, Some("c1".to_owned())));
+    // In doubt, and begun again: the first time counts, and until a day after the last.
+    store.wait(&key("c1"), Setback::InDoubt, at(0)).await.unwrap();
+    begun(store, cancel("c1", "A", 300)).await;
+    store.wait(&key("c1"), Setback::NotTried, at(0)).await.unwrap();
+    for second in [200, 250, 300, 300 + 86_400] {
+        assert_eq!(of("A", second).await.as_deref(), Some("c1"), "{second}");
+    }
+    assert_eq!((of("A", 197).await, of("A", 303 + 86_400).await), (None, None));
+    // Cut off by a crash: the same.
+    begun(store, cancel("c2", "B", 100)).await;
+    begun(store, cancel("c2", "B", 300)).await;
+    assert_eq!(of("B", 100).await.as_deref(), Some("c2"));
+    let failed = || Finished { error: Some(("rejected".into(), "no".into())), ..finished() };
+    store.finish(&key("c2"), failed(), vec![], none()).await.unwrap();
+    assert_eq!(of("B", 100).await, None);
+    store.finish(&key("c1"), failed(), vec![], canceled("A", 300)).await.unwrap();
+    assert_eq!((of("A", 300).await, of("A", 310).await), (Some("c1".to_owned()), None));
+}
+
+pub(super) async fn causes_go_with_their_commands(store: &impl Store) {
+    begun(store, cancel("c1", "A", 100)).await;
+    store.finish(&arrival("c1", "d").key, finished(), vec![], canceled("A", 100)).await.unwrap();
+    assert_eq!(store.prune(Table::Commands, soon(), 10).await.unwrap(), 1);
+    begun(store, cancel("c2", "B", 100)).await;
+    assert_eq!(cause_of(store, "outbound.canceled", "A", at(100)).await, None);
 }
 
 fn pair(refresh: &str) -> TokenPair {

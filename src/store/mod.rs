@@ -29,6 +29,7 @@ pub use seal::Keyring;
 pub use sqlite::{Rotation, Sealing, Sqlite};
 
 use crate::domain::account::AccountName;
+use crate::domain::cause::Effects;
 use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::listing::{Listing, Purpose};
@@ -257,7 +258,7 @@ pub trait Journal: Send + Sync {
     fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>>;
 
     /// Writes messages, memories and checkpoint in one transaction. A unique draft that the journal
-    /// holds already is left out. Gives the number of messages that entered. Nothing is written if somebody
+    /// holds already is left out. What a command of the account has caused names that command. Gives the number of messages that entered. Nothing is written if somebody
     /// else has changed a memory since it was read ([`Error::Outdated`]).
     fn append(&self, append: Append) -> Pending<'_, usize>;
 
@@ -356,6 +357,8 @@ pub struct Arrival {
     /// For a command that was put back from the dead-letter queue: when it last failed, as its header
     /// says. If that is the failure on record, the command is executed anew.
     pub put_back: Option<PutBack>,
+    /// What it may bring about from now on.
+    pub effects: Effects,
 }
 
 /// How an attempt ended that is not the last.
@@ -417,8 +420,15 @@ pub trait CommandLog: Send + Sync {
     /// holds back nothing.
     fn release<'a>(&'a self, account: &'a AccountName) -> Pending<'a, ()>;
 
-    /// Records the outcome and its result messages in one transaction.
-    fn finish<'a>(&'a self, key: &'a CommandKey, finished: Finished, results: Vec<Draft>) -> Pending<'a, ()>;
+    /// Records the outcome, its result messages, and what it may have brought about up to now, in one
+    /// transaction. `effects` are those of its arrival, perhaps with better names; none if it surely had none.
+    fn finish<'a>(
+        &'a self,
+        key: &'a CommandKey,
+        finished: Finished,
+        results: Vec<Draft>,
+        effects: Effects,
+    ) -> Pending<'a, ()>;
 
     /// Records that a failed command has reached the dead-letter queue.
     fn set_aside<'a>(&'a self, key: &'a CommandKey) -> Pending<'a, ()>;

@@ -8,6 +8,7 @@
 
 mod admin;
 mod caller;
+mod causes;
 mod chaos;
 mod cli;
 mod commands;

@@ -33,6 +33,11 @@ impl Stage {
         let mut world = setup.build().await;
         world.bridge.login("ware", "demo-fulfiller-refresh-token");
         world.bridge.start().await;
+        Self::on(world).await
+    }
+
+    /// On a world that has both accounts and runs.
+    pub async fn on(world: World) -> Self {
         let results = world.broker.results().await;
         Self { world, results, count: 0 }
     }
@@ -44,7 +49,7 @@ impl Stage {
     }
 
     /// Publishes a command under a new id and waits for its end.
-    async fn run(&mut self, account: &str, command: &str, body: &Value) -> Message {
+    pub async fn run(&mut self, account: &str, command: &str, body: &Value) -> Message {
         let id = self.tag();
         self.world.broker.command(&format!("{account}.{command}"), &id, body).await;
         result_of(&mut self.results, &id).await
@@ -87,7 +92,7 @@ impl Faults {
     }
 }
 
-fn account(role: Role) -> &'static str {
+pub fn account(role: Role) -> &'static str {
     match role {
         Role::Merchant => "acme",
         Role::Fulfiller => "ware",

@@ -109,7 +109,7 @@ pub(super) fn normalize(
                 let last = last.filter(|_| !std::mem::replace(&mut has_moved, true));
                 let last = last.and_then(|known| known.status.as_deref()).filter(|last| last != status);
                 (detail.status, detail.previous) = (Some(status.as_str()), last.or(previous.as_deref()));
-                entity.resource.event_of(status)
+                entity.resource.event_of(status).map_or_else(|| kebab(status), str::to_owned)
             }
             Kind::Edit(changed) => {
                 detail.changed = Some(changed.clone().unwrap_or_else(differing));
@@ -128,7 +128,7 @@ pub(super) fn normalize(
             FeedName::OutboundShipments => shipment::data(scope, &entity, detail)?,
             _ => entity.data(detail)?,
         };
-        drafts.push(draft(scope, &happening, data));
+        drafts.push(draft(scope, &happening, Some(entity.clue(&event)), data));
         now.remember(&transition.id);
     }
     if is_newer && !is_older {
@@ -437,6 +437,17 @@ impl<'a> Entity<'a> {
         self.resource.statuses.as_ref().and_then(|statuses| statuses.silent) == Some(status)
     }
 
+    /// What a command that has caused an event of it can be found by.
+    fn clue(&self, event: &str) -> Clue {
+        let kind = self.resource.name;
+        let named = |member: &'static str| Some(cause::name(kind, &text(self.members.get(member)?)?));
+        Clue {
+            change: format!("{kind}.{event}"),
+            names: vec![self.resource.names().filter_map(named).collect()],
+            once: true,
+        }
+    }
+
     fn data(&self, detail: Detail<'_>) -> Result<Box<RawValue>, Odd> {
         let named = |name: &&'static str| Some(((*name).to_owned(), text(self.members.get(*name)?)?.into()));
         let id = (self.resource.id.to_owned(), self.id.clone().into());
@@ -474,14 +485,6 @@ impl Step {
 /// What tells a change from the others of its entity: when it was.
 fn id_of(at: DateTime<Utc>) -> String {
     entity::id_part(at)
-}
-
-impl Resource {
-    /// The event of reaching a status; of one that nobody knows its own name.
-    fn event_of(&self, status: &str) -> String {
-        let known = self.statuses.iter().flat_map(|statuses| statuses.events).find(|(name, _)| *name == status);
-        known.map_or_else(|| kebab(status), |(_, event)| (*event).to_owned())
-    }
 }
 
 /// A member of `statusTimestamp` as the status it is the time of: `partiallyShipped`, `PartiallyShipped`.

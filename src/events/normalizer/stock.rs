@@ -20,6 +20,34 @@ struct StockChange {
     merchant_sku: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     change_type: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    fulfiller_stock_change_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    outbound_item: Option<Cause>,
+    #[serde(default, deserialize_with = "lenient")]
+    inbound_item: Option<Cause>,
+    #[serde(default, deserialize_with = "lenient")]
+    return_item: Option<Cause>,
+    #[serde(default, deserialize_with = "lenient")]
+    outbound_shipping_notification_item: Option<Cause>,
+}
+
+/// What caused an entry, as far as it is named: a place in an order, a delivery, a return or a parcel.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Cause {
+    #[serde(default, deserialize_with = "lenient")]
+    outbound_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    merchant_outbound_number: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    inbound_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    merchant_inbound_number: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    return_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    outbound_shipping_notification_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,6 +65,33 @@ impl StockChange {
         let odd = || Odd("its stockChangeId lacks warehouseId, jfsku or a whole stockVersion".to_owned());
         Ok((id.ok_or_else(odd)?, change))
     }
+
+    /// What a command that has caused it can be found by. One command may write several entries of a kind.
+    fn clue(&self, jfsku: &str) -> Option<Clue> {
+        let none = Cause::default();
+        let of = |item| Option::as_ref(item).unwrap_or(&none);
+        let (outbound, inbound) = (of(&self.outbound_item), of(&self.inbound_item));
+        let names = [
+            named("stock-change", [&self.fulfiller_stock_change_id, &None]),
+            named(
+                "shipment",
+                [&of(&self.outbound_shipping_notification_item).outbound_shipping_notification_id, &None],
+            ),
+            named("outbound", [&outbound.outbound_id, &outbound.merchant_outbound_number]),
+            named("inbound", [&inbound.inbound_id, &inbound.merchant_inbound_number]),
+            named("return", [&of(&self.return_item).return_id, &None]),
+            vec![cause::name("product", jfsku)],
+        ];
+        Some(Clue {
+            change: format!("{RESOURCE}.{}", self.change_type.as_deref()?),
+            names: names.into_iter().filter(|names| !names.is_empty()).collect(),
+            once: false,
+        })
+    }
+}
+
+fn named(kind: &str, values: [&Option<String>; 2]) -> Vec<String> {
+    values.into_iter().flatten().map(|value| cause::name(kind, value)).collect()
 }
 
 /// Entries are remembered by warehouse and product.
@@ -65,6 +120,7 @@ pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known
 
     let mut drafts = Vec::new();
     if scope.telling.includes(at) {
+        let clue = change.clue(&id.jfsku);
         let members: Members<'_> = view(item)?;
         let data = StockChangeData {
             jfsku: id.jfsku.clone(),
@@ -81,7 +137,7 @@ pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known
         let discriminator = format!("{}/{}", id.warehouse_id, id.stock_version);
         let happening =
             Happening { resource: RESOURCE, event: "changed", subject: &id.jfsku, at, discriminator: &discriminator };
-        drafts.push(draft(scope, &happening, to_raw(&data)?));
+        drafts.push(draft(scope, &happening, clue, to_raw(&data)?));
     }
     Ok(Normalized { drafts, known: now })
 }
@@ -111,7 +167,7 @@ pub fn gap(scope: &Scope<'_>, memory_id: &str, known: &Known) -> Result<Option<N
     };
     let discriminator = format!("{warehouse}/gap/{from}-{to}");
     let happening = Happening { resource: RESOURCE, event: "gap", subject: jfsku, at, discriminator: &discriminator };
-    let drafts = vec![draft(scope, &happening, to_raw(&data)?)];
+    let drafts = vec![draft(scope, &happening, None, to_raw(&data)?)];
     let mut now = known.clone();
     if let Some(versions) = &mut now.versions {
         versions.give_up();

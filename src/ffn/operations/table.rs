@@ -1,5 +1,6 @@
 //! Every operation (contract appendices A and B): reads and writes of both roles.
 
+use super::effects::{Brings, To, booked, to};
 use super::settle::{Key, Place, Same, Settle, State, Wanted};
 use super::{Body, Lane, Operation, OwnId, Subject, Verb};
 use crate::domain::account::Role;
@@ -33,6 +34,49 @@ const fn lane(resource: &'static str, members: &'static [&'static str]) -> Lane 
     Lane { resource, members }
 }
 
+/// Parcels and announcements of deliveries are named by their numbers.
+const SHIPMENT: Lane = lane("shipment", &["outboundShippingNotificationId", "fulfillerShippingNotificationNumber"]);
+const INBOUND_SHIPMENT: Lane = lane(
+    "inbound-shipment",
+    &["inboundShippingNotificationId", "shippingNotificationId", "merchantShippingNotificationNumber"],
+);
+
+const ORDER_EDITED: &[Brings] =
+    &[to(OUTBOUND, &["outbound.updated", "stock.Reservation", "stock.ReservationCanceled"])];
+const ORDER_CANCELED: &[Brings] =
+    &[to(OUTBOUND, &["outbound.canceled", "outbound.partially-canceled", "stock.ReservationCanceled"])];
+const ORDER_MOVED: &[Brings] = &[Brings { to: To::Entity(OUTBOUND), changes: &[], status: Some("status") }];
+const ORDER_TOUCHED: &[Brings] = &[to(OUTBOUND, &["outbound.updated"])];
+/// What has arrived is one entry, what was announced of it another.
+const RECEIVED: &[Brings] = &[
+    booked(&["stock.Inbound"]),
+    to(
+        INBOUND,
+        &[
+            "inbound.partially-receipted",
+            "inbound.receipted",
+            "inbound.updated",
+            "stock.Inbound",
+            "stock.AnnouncementCanceled",
+        ],
+    ),
+];
+const ANNOUNCEMENT_EDITED: &[Brings] =
+    &[to(INBOUND_SHIPMENT, &["inbound-shipment.updated"]), to(INBOUND, &["inbound.updated"])];
+const RETURN_MADE: &[Brings] = &[to(RETURN, &["return.announced", "return.arrived", "return.completed"])];
+/// Its state follows from those of its items.
+const RETURN_EDITED: &[Brings] = &[to(
+    RETURN_ID,
+    &["return.updated", "return.announced", "return.arrived", "return.completed", "stock.ConditionChanged"],
+)];
+const RETURN_TOUCHED: &[Brings] = &[to(RETURN_ID, &["return.updated"])];
+const PRODUCT_EDITED: &[Brings] = &[to(PRODUCT, &["product.updated"])];
+/// A warehouse shows to whom it is granted.
+const GRANTED: &[Brings] =
+    &[to(AUTHORIZATION, &["authorization.created", "authorization.updated"]), to(WAREHOUSE, &["warehouse.updated"])];
+const REVOKED: &[Brings] =
+    &[to(AUTHORIZATION, &["authorization.updated", "authorization.deleted"]), to(WAREHOUSE, &["warehouse.updated"])];
+
 const fn call(name: &'static str, roles: &'static [Role], method: Verb, path: &'static str) -> Operation {
     Operation {
         name,
@@ -46,6 +90,7 @@ const fn call(name: &'static str, roles: &'static [Role], method: Verb, path: &'
         settle: Settle::Repeatable,
         own_id: None,
         lane: None,
+        brings: &[],
     }
 }
 
@@ -95,6 +140,7 @@ const fn status(name: &'static str, roles: &'static [Role], wanted: Wanted) -> O
         subject: Subject::Member("outboundId"),
         settle: Settle::State(state),
         lane: Some(OUTBOUND),
+        brings: ORDER_MOVED,
         ..put(name, roles, "outbounds/{outboundId}/status")
     }
 }
@@ -150,19 +196,30 @@ pub static OPERATIONS: &[Operation] = &[
             )
         }),
         lane: Some(OUTBOUND),
+        brings: &[to(OUTBOUND, &["outbound.created", "outbound.pending", "stock.Reservation"])],
         ..post("outbound.create", M, "outbounds")
     },
     Operation {
         query: ITEMS,
         subject: Subject::Member("outboundId"),
         lane: Some(OUTBOUND),
+        brings: ORDER_EDITED,
         ..patch("outbound.update", M, "outbounds/{outboundId}")
     },
-    Operation { body: CANCELED, ..status("outbound.cancel", M, Wanted::Is("Canceled")) },
-    Operation { body: CANCELED, query: VERSION, ..status("outbound.cancel", F, Wanted::Is("Canceled")) },
+    Operation { body: CANCELED, brings: ORDER_CANCELED, ..status("outbound.cancel", M, Wanted::Is("Canceled")) },
+    Operation {
+        body: CANCELED,
+        query: VERSION,
+        brings: ORDER_CANCELED,
+        ..status("outbound.cancel", F, Wanted::Is("Canceled"))
+    },
     status("outbound.change-status", M, Wanted::Reached("status")),
     Operation { query: VERSION, ..status("outbound.change-status", F, Wanted::Reached("status")) },
-    Operation { settle: Settle::EachStatus, ..post("outbounds.change-status", F, "outbounds/status") },
+    Operation {
+        settle: Settle::EachStatus,
+        brings: &[Brings { to: To::EachOf { list: "items", entity: OUTBOUND }, changes: &[], status: Some("status") }],
+        ..post("outbounds.change-status", F, "outbounds/status")
+    },
     Operation {
         query: &["oversale"],
         body: Body::Members { fixed: &[], renamed: &[] },
@@ -174,6 +231,7 @@ pub static OPERATIONS: &[Operation] = &[
             refused: &[],
         }),
         lane: Some(OUTBOUND),
+        brings: ORDER_EDITED,
         ..put("outbound.change-warehouse", F, "outbounds/{outboundId}/warehouse")
     },
     Operation {
@@ -192,6 +250,7 @@ pub static OPERATIONS: &[Operation] = &[
             &["Outbounds_DuplicateAttachmentId", DUPLICATE_KEY],
         )),
         lane: Some(OUTBOUND),
+        brings: ORDER_TOUCHED,
         ..post("attachment.create", M, "outbounds/{outboundId}/attachments")
     },
     Operation {
@@ -202,6 +261,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         subject: Subject::Member("outboundId"),
         lane: Some(OUTBOUND),
+        brings: ORDER_TOUCHED,
         ..delete(
             "attachment.delete",
             M,
@@ -222,6 +282,19 @@ pub static OPERATIONS: &[Operation] = &[
             )
         }),
         lane: Some(OUTBOUND),
+        brings: &[
+            to(SHIPMENT, &["shipment.dispatched", "stock.Delivery"]),
+            to(
+                OUTBOUND,
+                &[
+                    "outbound.partially-shipped",
+                    "outbound.shipped",
+                    "outbound.updated",
+                    "stock.Delivery",
+                    "stock.ReservationCanceled",
+                ],
+            ),
+        ],
         ..post("shipment.create", F, "outbounds/{outboundId}/shipping-notifications")
     },
     Operation {
@@ -238,6 +311,7 @@ pub static OPERATIONS: &[Operation] = &[
         subject: Subject::Answer("shippingLabelId"),
         settle: Settle::Nothing,
         lane: Some(OUTBOUND),
+        brings: ORDER_TOUCHED,
         ..post("shipping-label.create", F, "outbounds/{outboundId}/shipping-labels")
     },
     Operation {
@@ -263,11 +337,13 @@ pub static OPERATIONS: &[Operation] = &[
             &["Inbounds_DuplicateInbound", DUPLICATE_KEY],
         )),
         lane: Some(INBOUND),
+        brings: &[to(INBOUND, &["inbound.created", "inbound.pending", "stock.Announcement"])],
         ..post("inbound.create", M, "inbounds")
     },
     Operation {
         subject: Subject::Member("inboundId"),
         lane: Some(INBOUND),
+        brings: &[to(INBOUND, &["inbound.updated", "stock.Announcement", "stock.AnnouncementCanceled"])],
         ..patch("inbound.update", M, "inbounds/{inboundId}")
     },
     Operation {
@@ -279,6 +355,7 @@ pub static OPERATIONS: &[Operation] = &[
             refused: &["Inbounds_MerchantCanNotCloseInbound", "Inbounds_FulfillerCanNotCloseInbound"],
         }),
         lane: Some(INBOUND),
+        brings: &[to(INBOUND, &["inbound.closed", "stock.AnnouncementCanceled"])],
         ..put("inbound.close", BOTH, "inbounds/{inboundId}/close")
     },
     Operation {
@@ -293,6 +370,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Ledger { answer: Some("inbounds/{inboundId}") },
         own_id: Some(OwnId::Member("fulfillerStockChangeId")),
         lane: Some(INBOUND),
+        brings: RECEIVED,
         ..post("inbound.receive", F, "inbounds/{inboundId}/incoming-goods")
     },
     Operation {
@@ -300,6 +378,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Ledger { answer: Some("inbounds/{inboundId}") },
         own_id: Some(OwnId::EachOf { list: "items", member: "fulfillerStockChangeId" }),
         lane: Some(INBOUND),
+        brings: RECEIVED,
         ..post("inbound.receive-bulk", F, "inbounds/{inboundId}/incoming-goods/bulk")
     },
     Operation {
@@ -315,16 +394,19 @@ pub static OPERATIONS: &[Operation] = &[
             ],
         )),
         lane: Some(INBOUND),
+        brings: &[to(INBOUND_SHIPMENT, &["inbound-shipment.announced"]), to(INBOUND, &["inbound.updated"])],
         ..post("inbound-shipment.create", M, "inbounds/{inboundId}/shipping-notifications")
     },
     Operation {
         subject: Subject::Member("shippingNotificationId"),
         lane: Some(INBOUND),
+        brings: ANNOUNCEMENT_EDITED,
         ..patch("inbound-shipment.update", M, "inbounds/{inboundId}/shipping-notifications/{shippingNotificationId}")
     },
     Operation {
         subject: Subject::Member("shippingNotificationId"),
         lane: Some(INBOUND),
+        brings: ANNOUNCEMENT_EDITED,
         ..delete(
             "inbound-shipment.delete",
             M,
@@ -352,6 +434,7 @@ pub static OPERATIONS: &[Operation] = &[
             RETURN_EXISTS,
         )),
         lane: Some(RETURN),
+        brings: RETURN_MADE,
         ..post("return.create", M, "returns")
     },
     Operation {
@@ -363,17 +446,20 @@ pub static OPERATIONS: &[Operation] = &[
             RETURN_EXISTS,
         )),
         lane: Some(RETURN),
+        brings: RETURN_MADE,
         ..post("return.create", F, "returns")
     },
     Operation {
         query: VERSION,
         subject: Subject::Member("returnId"),
         lane: Some(RETURN_ID),
+        brings: RETURN_EDITED,
         ..patch("return.update", BOTH, "returns/{returnId}")
     },
     Operation {
         subject: Subject::Member("returnId"),
         lane: Some(RETURN_ID),
+        brings: &[to(RETURN_ID, &["return.deleted"])],
         ..delete("return.delete", BOTH, "returns/{returnId}", &["Returns_ReturnNotFound"])
     },
     Operation {
@@ -386,6 +472,7 @@ pub static OPERATIONS: &[Operation] = &[
             refused: &["Returns_ReturnIsLocked"],
         }),
         lane: Some(RETURN_ID),
+        brings: RETURN_TOUCHED,
         ..put("return.lock", BOTH, "returns/{returnId}/lock")
     },
     Operation {
@@ -398,6 +485,7 @@ pub static OPERATIONS: &[Operation] = &[
             refused: &[],
         }),
         lane: Some(RETURN_ID),
+        brings: RETURN_TOUCHED,
         ..put("return.unlock", BOTH, "returns/{returnId}/unlock")
     },
     Operation {
@@ -418,6 +506,7 @@ pub static OPERATIONS: &[Operation] = &[
             &["Returns_DuplicateReturnItem", DUPLICATE_KEY],
         )),
         lane: Some(RETURN_ID),
+        brings: RETURN_EDITED,
         ..post("return-item.create", BOTH, "returns/{returnId}/items")
     },
     Operation {
@@ -425,17 +514,20 @@ pub static OPERATIONS: &[Operation] = &[
         subject: Subject::Answer("returnItemId"),
         settle: Settle::Key(key(&[], RETURN_ITEMS, &[member("quantity")], &[])),
         lane: Some(RETURN_ID),
+        brings: RETURN_EDITED,
         ..post("return-item.split", BOTH, "returns/{returnId}/items/{returnItemId}")
     },
     Operation {
         query: VERSION,
         subject: Subject::Member("returnItemId"),
         lane: Some(RETURN_ID),
+        brings: RETURN_EDITED,
         ..patch("return-item.update", BOTH, "returns/{returnId}/items/{returnItemId}")
     },
     Operation {
         subject: Subject::Member("returnItemId"),
         lane: Some(RETURN_ID),
+        brings: RETURN_EDITED,
         ..delete("return-item.delete", BOTH, "returns/{returnId}/items/{returnItemId}", &["Returns_ReturnItemNotFound"])
     },
     Operation {
@@ -444,6 +536,10 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Ledger { answer: None },
         own_id: Some(OwnId::Member("fulfillerStockChangeId")),
         lane: Some(RETURN_ID),
+        brings: &[
+            booked(&["stock.Return"]),
+            to(RETURN_ID, &["return.updated", "return.arrived", "return.completed", "stock.Return"]),
+        ],
         ..post("return-item.receive", F, "returns/{returnId}/items/{returnItemId}/incomming-goods")
     },
     Operation {
@@ -465,11 +561,13 @@ pub static OPERATIONS: &[Operation] = &[
             )
         }),
         lane: Some(PRODUCT),
+        brings: &[to(PRODUCT, &["product.created"])],
         ..post("product.create", M, "products")
     },
     Operation {
         subject: Subject::Member("jfsku"),
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..patch("product.update", M, "products/{jfsku}")
     },
     Operation {
@@ -479,6 +577,7 @@ pub static OPERATIONS: &[Operation] = &[
             gone: &["Products_ProductNotFound", "Products_ProductNotActive"],
         },
         lane: Some(PRODUCT),
+        brings: &[to(PRODUCT, &["product.deleted", "stock.Deleted"])],
         ..delete("product.delete", M, "products/{jfsku}", &[])
     },
     Operation {
@@ -499,11 +598,13 @@ pub static OPERATIONS: &[Operation] = &[
         subject: Subject::Member("jfsku"),
         settle: Settle::Told { done: &["Products_ProductAlreadyAuthorized"], gone: &[] },
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..post("product.share", M, "products/{jfsku}/authorizations")
     },
     Operation {
         subject: Subject::Member("jfsku"),
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..delete(
             "product.unshare",
             M,
@@ -522,12 +623,14 @@ pub static OPERATIONS: &[Operation] = &[
         subject: Subject::Answer("jfsku"),
         settle: Settle::Key(Key { other: BUNDLED, ..key(&[("relatedJfsku", "jfsku")], RELATED, &[], RELATED_EXISTS) }),
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..post("related-product.create", M, "products/{jfsku}/related-products/condition")
     },
     Operation {
         subject: Subject::Answer("jfsku"),
         settle: Settle::Key(Key { other: BUNDLED, ..key(&[("condition", "condition")], RELATED, &[], RELATED_EXISTS) }),
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..post("related-product.create", F, "products/{jfsku}/related-products/condition")
     },
     Operation {
@@ -539,11 +642,13 @@ pub static OPERATIONS: &[Operation] = &[
             &["Products_PictureWithNumberAlreadyExists", DUPLICATE_KEY],
         )),
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..post("picture.create", M, "products/{jfsku}/pictures")
     },
     Operation {
         subject: Subject::Member("jfsku"),
         lane: Some(PRODUCT),
+        brings: PRODUCT_EDITED,
         ..delete("picture.delete", M, "products/{jfsku}/pictures/{number}", &["Products_PictureNotFound"])
     },
     Operation {
@@ -583,6 +688,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Ledger { answer: None },
         own_id: Some(OwnId::Member("fulfillerStockChangeId")),
         lane: Some(STOCK),
+        brings: &[booked(&["stock.Adjustment"])],
         ..post("stock.adjust", F, "stocks/adjustments")
     },
     Operation {
@@ -614,16 +720,19 @@ pub static OPERATIONS: &[Operation] = &[
             &[DUPLICATE_KEY],
         )),
         lane: Some(WAREHOUSE),
+        brings: &[to(WAREHOUSE, &["warehouse.created"])],
         ..post("warehouse.create", F, "warehouses")
     },
     Operation {
         subject: Subject::Member("warehouseId"),
         lane: Some(WAREHOUSE),
+        brings: &[to(WAREHOUSE, &["warehouse.updated"])],
         ..patch("warehouse.update", F, "warehouses/{warehouseId}")
     },
     Operation {
         subject: Subject::Member("warehouseId"),
         lane: Some(WAREHOUSE),
+        brings: &[to(WAREHOUSE, &["warehouse.deleted"])],
         ..delete("warehouse.delete", F, "warehouses/{warehouseId}", &["Warehouses_WarehouseNotFound"])
     },
     Operation {
@@ -641,16 +750,19 @@ pub static OPERATIONS: &[Operation] = &[
             &["ShippingMethods_DuplicateShippingMethod", DUPLICATE_KEY],
         )),
         lane: Some(SHIPPING_METHOD),
+        brings: &[to(SHIPPING_METHOD, &["shipping-method.created"])],
         ..post("shipping-method.create", F, "shippingmethods")
     },
     Operation {
         subject: Subject::Member("shippingMethodId"),
         lane: Some(SHIPPING_METHOD),
+        brings: &[to(SHIPPING_METHOD, &["shipping-method.updated"])],
         ..patch("shipping-method.update", F, "shippingmethods/{shippingMethodId}")
     },
     Operation {
         subject: Subject::Member("shippingMethodId"),
         lane: Some(SHIPPING_METHOD),
+        brings: &[to(SHIPPING_METHOD, &["shipping-method.deleted"])],
         ..delete(
             "shipping-method.delete",
             F,
@@ -673,11 +785,13 @@ pub static OPERATIONS: &[Operation] = &[
             &["Authorizations_AlreadyAuthorized", "Warehouses_WarehouseAlreadyAuthorized", DUPLICATE_KEY],
         )),
         lane: Some(AUTHORIZATION),
+        brings: GRANTED,
         ..post("authorization.grant-warehouse", F, "authorizations/{merchantId}/warehouses")
     },
     Operation {
         subject: Subject::Member("merchantId"),
         lane: Some(AUTHORIZATION),
+        brings: REVOKED,
         ..delete(
             "authorization.revoke-warehouse",
             F,
@@ -689,6 +803,7 @@ pub static OPERATIONS: &[Operation] = &[
         subject: Subject::Member("merchantId"),
         settle: Settle::Told { done: &["Authorizations_ShippingMethodAuthorizationExists"], gone: &[] },
         lane: Some(AUTHORIZATION),
+        brings: GRANTED,
         ..post(
             "authorization.grant-shipping-method",
             F,
@@ -698,6 +813,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         subject: Subject::Member("merchantId"),
         lane: Some(AUTHORIZATION),
+        brings: REVOKED,
         ..delete(
             "authorization.revoke-shipping-method",
             F,

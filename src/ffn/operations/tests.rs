@@ -1,6 +1,8 @@
 //! How a command's flat body becomes a call.
 
 use super::*;
+use crate::domain::cause::Effect;
+use crate::domain::resource::Resource;
 use crate::ffn::testing::{Account, Reply};
 
 fn split(operation: &str, body: &str) -> Result<Parts, String> {
@@ -152,4 +154,72 @@ async fn a_number_that_is_risky_in_a_path_is_looked_up() {
     let error = Operation::named("shipment.get").unwrap().request(&account.client, &risky).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { param: "shippingNotificationId", .. }), "{error}");
     assert_eq!(account.api.calls("outbounds/SO/shipping-notifications").len(), 1);
+}
+
+#[test]
+fn every_write_says_what_it_brings_about_in_the_words_of_the_events() {
+    // Words of FFN's for entries of the ledger (contract 14).
+    const ENTRIES: [&str; 10] = [
+        "Adjustment",
+        "Inbound",
+        "Delivery",
+        "Return",
+        "ConditionChanged",
+        "Announcement",
+        "AnnouncementCanceled",
+        "Reservation",
+        "ReservationCanceled",
+        "Deleted",
+    ];
+    // Of credentials there is no feed, and this one names no product.
+    let shows_nothing = ["credential.create", "credential.delete", "products.share"];
+    let is_event = |change: &str| {
+        let (kind, event) = change.split_once('.').unwrap();
+        let resource = Resource::all().find(|resource| resource.name == kind);
+        resource.is_some_and(|resource| resource.events().contains(&event))
+            || kind == "stock" && ENTRIES.contains(&event)
+    };
+    for operation in OPERATIONS {
+        let name = operation.name;
+        assert_eq!(operation.brings.is_empty(), operation.is_read() || shows_nothing.contains(&name), "{name}");
+        for brings in operation.brings {
+            assert!(brings.status.is_some() || !brings.changes.is_empty(), "{name}");
+            assert!(brings.changes.iter().all(|change| is_event(change)), "{name}: {brings:?}");
+        }
+    }
+}
+
+fn effects(operation: &str, role: Role, body: &str, subject: Option<&str>) -> Vec<String> {
+    let operation = Operation::of(operation, role).unwrap();
+    let effects = operation.effects(&serde_json::from_str(body).unwrap(), |n| format!("own-{n}"), subject);
+    let word = |effect: &Effect| format!("{}: {}", effect.name.as_deref().unwrap_or("?"), effect.changes.join(" "));
+    effects.iter().map(word).collect()
+}
+
+#[test]
+fn an_effect_has_the_number_first_and_ffns_id_when_that_is_known() {
+    let create = |subject| effects("outbound.create", Role::Merchant, r#"{"merchantOutboundNumber":"SO-1"}"#, subject);
+    assert_eq!(create(None), ["outbound/SO-1: outbound.created outbound.pending stock.Reservation"]);
+    assert_eq!(create(Some("ACME02X")), ["outbound/ACME02X: outbound.created outbound.pending stock.Reservation"]);
+    let warehouse = |subject| effects("warehouse.create", Role::Fulfiller, "{}", subject);
+    assert_eq!(warehouse(None), ["?: warehouse.created"]);
+    assert_eq!(warehouse(Some("W")), ["warehouse/W: warehouse.created"]);
+    // What is not the entity of the answer keeps its name.
+    let body = r#"{"outboundId":"ACME02X","fulfillerShippingNotificationNumber":"P-1"}"#;
+    let shipped = effects("shipment.create", Role::Fulfiller, body, Some("WARE06X"));
+    assert!(shipped[0].starts_with("shipment/WARE06X: shipment.dispatched"), "{shipped:?}");
+    assert!(shipped[1].starts_with("outbound/ACME02X: outbound.partially-shipped"), "{shipped:?}");
+}
+
+#[test]
+fn a_status_is_an_effect_of_its_name_and_each_entry_of_a_list_has_its_own() {
+    let body = r#"{"outboundId":"A","status":"Canceled"}"#;
+    let one = effects("outbound.change-status", Role::Fulfiller, body, None);
+    assert_eq!(one, ["outbound/A: outbound.canceled stock.ReservationCanceled"]);
+    let body = r#"{"items":[{"outboundId":"A","status":"Pickprocess"},{"outboundId":"B","status":"OnHold"}]}"#;
+    let each = effects("outbounds.change-status", Role::Fulfiller, body, None);
+    assert_eq!(each, ["outbound/A: outbound.pickprocess", "outbound/B: "]);
+    let body = r#"{"inboundId":"I","items":[{"fulfillerStockChangeId":"mine"},{}]}"#;
+    let booked = effects("inbound.receive-bulk", Role::Fulfiller, body, Some("I"));
+    assert_eq!(booked[..2], ["stock-change/mine: stock.Inbound", "stock-change/own-1: stock.Inbound"]);
 }

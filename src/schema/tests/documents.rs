@@ -31,6 +31,7 @@ fn body(event_type: &str, data: Box<RawValue>) -> Value {
         correlation_id: None,
         mode: ContentMode::Structured,
         headers: BTreeMap::new(),
+        clue: None,
         event: CloudEvent {
             id: uuid::Uuid::nil(),
             event_type: event_type.into(),

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
+use super::causes;
 use super::journal::{corrupt, insert, instant};
 use super::thread::{Access, Fault};
 use crate::domain::account::AccountName;
+use crate::domain::cause::Effects;
 use crate::domain::message::Draft;
 use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback, Trial};
 
@@ -28,24 +30,31 @@ impl CommandLog for Sqlite {
                 Setback::Behind => (0, None, None),
                 Setback::Suspected => (1, None, None),
             };
-            connection
+            let row = connection
                 .prepare_cached(
                     "UPDATE commands SET state = 'waiting', attempts = MAX(attempts - ?3, 0), crashes = crashes * ?7,
                          in_doubt = COALESCE(?4, in_doubt), hold_until = ?5,
                          first_failed_at = COALESCE(first_failed_at, ?6)
-                     WHERE account = ?1 AND id = ?2 AND state <> 'finished'",
+                     WHERE account = ?1 AND id = ?2 AND state <> 'finished' RETURNING arrival, in_doubt",
                 )?
-                .execute(params![
-                    key.account.as_str(),
-                    key.id,
-                    attempts_back,
-                    doubt,
-                    hold_until.timestamp_millis(),
-                    failed_at,
-                    // One that was not really begun: that says nothing of its earlier starts.
-                    matches!(setback, Setback::Behind | Setback::Suspected),
-                ])?;
-            Ok(())
+                .query_row(
+                    params![
+                        key.account.as_str(),
+                        key.id,
+                        attempts_back,
+                        doubt,
+                        hold_until.timestamp_millis(),
+                        failed_at,
+                        // One that was not really begun: that says nothing of its earlier starts.
+                        matches!(setback, Setback::Behind | Setback::Suspected),
+                    ],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
+            match row {
+                Some((arrival, false)) => causes::forget(connection, arrival),
+                Some((_, true)) | None => Ok(()),
+            }
         }))
     }
 
@@ -74,19 +83,32 @@ impl CommandLog for Sqlite {
         }))
     }
 
-    fn finish<'a>(&'a self, key: &'a CommandKey, finished: Finished, results: Vec<Draft>) -> Pending<'a, ()> {
+    fn finish<'a>(
+        &'a self,
+        key: &'a CommandKey,
+        finished: Finished,
+        results: Vec<Draft>,
+        effects: Effects,
+    ) -> Pending<'a, ()> {
         let key = key.clone();
         Box::pin(async move {
             self.handle
                 .call(Access::Write, "record an outcome", move |connection| {
                     let result = serde_json::to_string(&finished).map_err(corrupt("a result"))?;
-                    connection
+                    let arrival = connection
                         .prepare_cached(
                             "UPDATE commands SET state = 'finished', result = ?3, finished_at = ?4, hold_until = 0
-                             WHERE account = ?1 AND id = ?2",
+                             WHERE account = ?1 AND id = ?2 RETURNING arrival",
                         )?
-                        .execute(params![key.account.as_str(), key.id, result, Utc::now().timestamp_millis()])?;
-                    insert(connection, &results)?;
+                        .query_row(
+                            params![key.account.as_str(), key.id, result, Utc::now().timestamp_millis()],
+                            |row| row.get(0),
+                        )
+                        .optional()?;
+                    if let Some(arrival) = arrival {
+                        causes::ended(connection, arrival, &effects)?;
+                    }
+                    insert(connection, results)?;
                     Ok(())
                 })
                 .await?;
@@ -186,6 +208,9 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
             "UPDATE commands SET state = ?2, attempts = ?3, in_doubt = ?4, crashes = ?5 WHERE arrival = ?1",
         )?
         .execute((row.arrival, state, attempt, in_doubt, crashes))?;
+    if !earlier_waits {
+        causes::begun(connection, row.arrival, &arrival.effects)?;
+    }
     let first_failed_at = row.first_failed_at.map(instant).transpose()?;
     let arrived_at = instant(row.arrived_at)?;
     let trial = Trial { attempt, in_doubt, crashes, first_failed_at, arrived_at };

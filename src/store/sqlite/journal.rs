@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Sqlite;
+use super::causes;
 use super::thread::{Access, Fault};
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
@@ -134,7 +135,7 @@ impl Journal for Sqlite {
             let entered = self
                 .handle
                 .call(Access::Write, "append to the journal", move |connection| {
-                    let entered = insert(connection, &append.drafts)?;
+                    let entered = insert(connection, append.drafts)?;
                     for entity in append.known {
                         remember(connection, &entity)?;
                     }
@@ -302,8 +303,9 @@ pub(super) fn journal_rows(mut rows: Rows<'_>) -> Result<Vec<JournalRow>, Fault>
     Ok(found)
 }
 
-/// Inserts drafts in order, leaving out the unique ones that are there, and gives how many entered.
-pub(super) fn insert(connection: &Connection, drafts: &[Draft]) -> Result<usize, Fault> {
+/// Inserts drafts in order, leaving out the unique ones that are there, and gives how many entered. Each gets the
+/// command that it came from.
+pub(super) fn insert(connection: &Connection, drafts: Vec<Draft>) -> Result<usize, Fault> {
     if drafts.is_empty() {
         return Ok(0);
     }
@@ -318,13 +320,17 @@ pub(super) fn insert(connection: &Connection, drafts: &[Draft]) -> Result<usize,
                               message_type, content_type, correlation_id, timestamp, headers, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
+    let has_causes = causes::are_there(connection)?;
     let mut entered = 0;
-    for draft in drafts {
+    for mut draft in drafts {
         let unique_id = draft.unique.then(|| draft.event.id.as_bytes().to_vec());
         if let Some(id) = &unique_id
             && exists.exists([id])?
         {
             continue;
+        }
+        if has_causes && let Some(clue) = &draft.clue {
+            draft.event.causation_id = causes::cause(connection, &draft.event, clue)?;
         }
         position += 1;
         let message = draft.finish(position).map_err(corrupt("a draft"))?;

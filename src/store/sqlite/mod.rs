@@ -4,6 +4,7 @@
 //! the calls that arrive while one transaction is being written are committed together by the next.
 
 mod archive;
+mod causes;
 mod commands;
 mod holder;
 mod journal;
@@ -26,7 +27,7 @@ use self::thread::Handle;
 use super::{Error, Keyring};
 
 /// The schema, step by step. Steps are never changed once released, only added.
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql")), M::up(include_str!("causes.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How long a statement waits for another process.
@@ -166,6 +167,25 @@ mod tests {
     #[test]
     fn migrations_are_valid() {
         MIGRATIONS.validate().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_of_each_earlier_version_is_brought_up_to_date_with_what_it_holds() {
+        for version in 1..STEPS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("bridge.db");
+            let mut connection = Connection::open(&path).unwrap();
+            Migrations::from_slice(&STEPS[..version]).to_latest(&mut connection).unwrap();
+            insert_mark(&connection, 1).unwrap();
+            drop(connection);
+            let store = open(&path).await.unwrap();
+            assert_eq!(marks(&store).await, 1, "{version}");
+            let steps = |connection: &Connection| {
+                Ok(connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))?)
+            };
+            let steps = store.handle.call(Access::Read, "look", steps).await.unwrap();
+            assert_eq!(usize::try_from(steps).unwrap(), STEPS.len());
+        }
     }
 
     #[cfg(unix)]

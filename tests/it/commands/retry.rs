@@ -11,10 +11,6 @@ fn posts(times: u32, kind: Value) -> Value {
     json!({"match": {"method": "POST", "path": "/outbounds"}, "times": times, "kind": kind})
 }
 
-fn patches(times: u32, kind: Value) -> Value {
-    json!({"match": {"method": "PATCH"}, "times": times, "kind": kind})
-}
-
 fn time(text: &str) -> DateTime<chrono::FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()
 }
