@@ -1,9 +1,10 @@
 //! Commands: what a publisher may rely on, whatever it sends and however FFN and the network behave.
 
 mod deadline;
-mod held;
+pub mod held;
 mod idempotency;
 mod malformed;
+mod no_id;
 mod order;
 mod outage;
 mod outcome;
