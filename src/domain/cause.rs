@@ -38,6 +38,7 @@ pub struct Clue {
     pub change: String,
     /// What it happened to, the most exact first; those of one entry name the same.
     pub names: Vec<Vec<String>>,
-    /// Whether a command brings it about once: a second one of the kind is not that command's.
-    pub once: bool,
+    /// Of a change that a command may bring about several times, which one it is: a second of the same is another
+    /// command's, if there is one that fits. `None`: a command brings it about once, and a second is not its own.
+    pub part: Option<String>,
 }

@@ -19,7 +19,7 @@ use super::lookup::{self, NUMBERED};
 use super::request::segment;
 use super::{Area, Client, Error, Priority, Request};
 use crate::domain::account::Role;
-pub use effects::{Brings, To};
+pub use effects::{Brings, Reach, To};
 pub use settle::{Key, Place, Same, Settle, State, Wanted};
 pub use table::OPERATIONS;
 

@@ -444,7 +444,7 @@ impl<'a> Entity<'a> {
         Clue {
             change: format!("{kind}.{event}"),
             names: vec![self.resource.names().filter_map(named).collect()],
-            once: true,
+            part: None,
         }
     }
 

@@ -39,6 +39,8 @@ struct Cause {
     #[serde(default, deserialize_with = "lenient")]
     outbound_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    outbound_item_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     merchant_outbound_number: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     inbound_id: Option<String>,
@@ -67,7 +69,7 @@ impl StockChange {
     }
 
     /// What a command that has caused it can be found by. One command may write several entries of a kind.
-    fn clue(&self, jfsku: &str) -> Option<Clue> {
+    fn clue(&self, id: &StockChangeId) -> Option<Clue> {
         let none = Cause::default();
         let of = |item| Option::as_ref(item).unwrap_or(&none);
         let (outbound, inbound) = (of(&self.outbound_item), of(&self.inbound_item));
@@ -80,12 +82,13 @@ impl StockChange {
             named("outbound", [&outbound.outbound_id, &outbound.merchant_outbound_number]),
             named("inbound", [&inbound.inbound_id, &inbound.merchant_inbound_number]),
             named("return", [&of(&self.return_item).return_id, &None]),
-            vec![cause::name("product", jfsku)],
+            vec![cause::name("product", &id.jfsku)],
         ];
+        let line = outbound.outbound_item_id.as_deref().unwrap_or_default();
         Some(Clue {
             change: format!("{RESOURCE}.{}", self.change_type.as_deref()?),
             names: names.into_iter().filter(|names| !names.is_empty()).collect(),
-            once: false,
+            part: Some(format!("{}/{}/{line}", id.warehouse_id, id.jfsku)),
         })
     }
 }
@@ -120,7 +123,7 @@ pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known
 
     let mut drafts = Vec::new();
     if scope.telling.includes(at) {
-        let clue = change.clue(&id.jfsku);
+        let clue = change.clue(&id);
         let members: Members<'_> = view(item)?;
         let data = StockChangeData {
             jfsku: id.jfsku.clone(),

@@ -14,8 +14,19 @@ pub struct Brings {
     pub to: To,
     /// What happens: `outbound.canceled`; of the stock's ledger with FFN's word, `stock.ReservationCanceled`.
     pub changes: &'static [&'static str],
-    /// A member that holds the status which an order is to reach: that happens, too.
-    pub status: Option<&'static str>,
+    /// Only if the command has one of these members; none: always.
+    pub given: &'static [&'static str],
+    /// The status that an order is to reach: that happens, too.
+    pub status: Option<Reach>,
+}
+
+/// A status that an order is to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The member that holds it.
+    pub member: &'static str,
+    /// What it is where the command does not say.
+    pub default: Option<&'static str>,
 }
 
 /// What an effect happens to.
@@ -36,21 +47,27 @@ pub enum To {
 
 /// Changes of an entity.
 pub(super) const fn to(entity: Lane, changes: &'static [&'static str]) -> Brings {
-    Brings { to: To::Entity(entity), changes, status: None }
+    Brings { to: To::Entity(entity), changes, given: &[], status: None }
+}
+
+/// The same, if the command has one of these members.
+pub(super) const fn to_if(given: &'static [&'static str], entity: Lane, changes: &'static [&'static str]) -> Brings {
+    Brings { given, ..to(entity, changes) }
 }
 
 /// Entries of the ledger.
 pub(super) const fn booked(changes: &'static [&'static str]) -> Brings {
-    Brings { to: To::OwnIds, changes, status: None }
+    Brings { to: To::OwnIds, changes, given: &[], status: None }
 }
 
 impl Brings {
     fn of(&self, entity: Option<String>, fields: &Fields) -> Effect {
         let mut changes: Vec<String> = self.changes.iter().map(|&change| change.to_owned()).collect();
-        let status = self.status.and_then(|member| fields.text(member));
-        if let Some(event) = status.and_then(|status| OUTBOUND.event_of(&status)) {
+        let reached = |reach: Reach| fields.text(reach.member).or(reach.default.map(str::to_owned));
+        if let Some(event) = self.status.and_then(reached).and_then(|status| OUTBOUND.event_of(&status)) {
             changes.push(format!("{}.{event}", OUTBOUND.name));
-            changes.extend(with_status(event).map(str::to_owned));
+            let entry = with_status(event).filter(|entry| !self.changes.contains(entry));
+            changes.extend(entry.map(str::to_owned));
         }
         Effect { name: entity, changes }
     }
@@ -77,7 +94,10 @@ impl Operation {
     /// bridge's own; `subject` is the entity that FFN's answer names, once it is there.
     pub fn effects(&self, fields: &Fields, own_id: impl Fn(usize) -> String, subject: Option<&str>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for brings in self.brings {
+        let is_asked = |brings: &&Brings| {
+            brings.given.is_empty() || brings.given.iter().any(|member| fields.get(member).is_some())
+        };
+        for brings in self.brings.iter().filter(is_asked) {
             match brings.to {
                 To::Entity(entity) => {
                     let is_answer = |member: &&str| entity.members.contains(member) && fields.text(member).is_none();

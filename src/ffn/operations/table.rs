@@ -1,6 +1,6 @@
 //! Every operation (contract appendices A and B): reads and writes of both roles.
 
-use super::effects::{Brings, To, booked, to};
+use super::effects::{Brings, Reach, To, booked, to, to_if};
 use super::settle::{Key, Place, Same, Settle, State, Wanted};
 use super::{Body, Lane, Operation, OwnId, Subject, Verb};
 use crate::domain::account::Role;
@@ -41,11 +41,14 @@ const INBOUND_SHIPMENT: Lane = lane(
     &["inboundShippingNotificationId", "shippingNotificationId", "merchantShippingNotificationNumber"],
 );
 
-const ORDER_EDITED: &[Brings] =
-    &[to(OUTBOUND, &["outbound.updated", "stock.Reservation", "stock.ReservationCanceled"])];
+/// Members that move goods.
+const GOODS: &[&str] = &["items", "warehouseId"];
+const MOVES_GOODS: &[&str] = &["stock.Reservation", "stock.ReservationCanceled"];
+const ORDER_EDITED: &[Brings] = &[to(OUTBOUND, &["outbound.updated"]), to_if(GOODS, OUTBOUND, MOVES_GOODS)];
 const ORDER_CANCELED: &[Brings] =
     &[to(OUTBOUND, &["outbound.canceled", "outbound.partially-canceled", "stock.ReservationCanceled"])];
-const ORDER_MOVED: &[Brings] = &[Brings { to: To::Entity(OUTBOUND), changes: &[], status: Some("status") }];
+const STATUS: Option<Reach> = Some(Reach { member: "status", default: None });
+const ORDER_MOVED: &[Brings] = &[Brings { status: STATUS, ..to(OUTBOUND, &[]) }];
 const ORDER_TOUCHED: &[Brings] = &[to(OUTBOUND, &["outbound.updated"])];
 /// What has arrived is one entry, what was announced of it another.
 const RECEIVED: &[Brings] = &[
@@ -196,7 +199,10 @@ pub static OPERATIONS: &[Operation] = &[
             )
         }),
         lane: Some(OUTBOUND),
-        brings: &[to(OUTBOUND, &["outbound.created", "outbound.pending", "stock.Reservation"])],
+        brings: &[Brings {
+            status: Some(Reach { member: "status", default: Some("Pending") }),
+            ..to(OUTBOUND, &["outbound.created", "stock.Reservation"])
+        }],
         ..post("outbound.create", M, "outbounds")
     },
     Operation {
@@ -217,7 +223,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation { query: VERSION, ..status("outbound.change-status", F, Wanted::Reached("status")) },
     Operation {
         settle: Settle::EachStatus,
-        brings: &[Brings { to: To::EachOf { list: "items", entity: OUTBOUND }, changes: &[], status: Some("status") }],
+        brings: &[Brings { to: To::EachOf { list: "items", entity: OUTBOUND }, status: STATUS, ..to(OUTBOUND, &[]) }],
         ..post("outbounds.change-status", F, "outbounds/status")
     },
     Operation {
@@ -311,7 +317,6 @@ pub static OPERATIONS: &[Operation] = &[
         subject: Subject::Answer("shippingLabelId"),
         settle: Settle::Nothing,
         lane: Some(OUTBOUND),
-        brings: ORDER_TOUCHED,
         ..post("shipping-label.create", F, "outbounds/{outboundId}/shipping-labels")
     },
     Operation {
@@ -343,7 +348,10 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         subject: Subject::Member("inboundId"),
         lane: Some(INBOUND),
-        brings: &[to(INBOUND, &["inbound.updated", "stock.Announcement", "stock.AnnouncementCanceled"])],
+        brings: &[
+            to(INBOUND, &["inbound.updated"]),
+            to_if(GOODS, INBOUND, &["stock.Announcement", "stock.AnnouncementCanceled"]),
+        ],
         ..patch("inbound.update", M, "inbounds/{inboundId}")
     },
     Operation {

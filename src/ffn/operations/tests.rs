@@ -171,8 +171,8 @@ fn every_write_says_what_it_brings_about_in_the_words_of_the_events() {
         "ReservationCanceled",
         "Deleted",
     ];
-    // Of credentials there is no feed, and this one names no product.
-    let shows_nothing = ["credential.create", "credential.delete", "products.share"];
+    // Of credentials and labels there is no feed, and this one names no product.
+    let shows_nothing = ["credential.create", "credential.delete", "products.share", "shipping-label.create"];
     let is_event = |change: &str| {
         let (kind, event) = change.split_once('.').unwrap();
         let resource = Resource::all().find(|resource| resource.name == kind);
@@ -199,8 +199,11 @@ fn effects(operation: &str, role: Role, body: &str, subject: Option<&str>) -> Ve
 #[test]
 fn an_effect_has_the_number_first_and_ffns_id_when_that_is_known() {
     let create = |subject| effects("outbound.create", Role::Merchant, r#"{"merchantOutboundNumber":"SO-1"}"#, subject);
-    assert_eq!(create(None), ["outbound/SO-1: outbound.created outbound.pending stock.Reservation"]);
-    assert_eq!(create(Some("ACME02X")), ["outbound/ACME02X: outbound.created outbound.pending stock.Reservation"]);
+    assert_eq!(create(None), ["outbound/SO-1: outbound.created stock.Reservation outbound.pending"]);
+    assert_eq!(create(Some("ACME02X")), ["outbound/ACME02X: outbound.created stock.Reservation outbound.pending"]);
+    let body = r#"{"merchantOutboundNumber":"SO-1","status":"Preparation"}"#;
+    let kept_back = effects("outbound.create", Role::Merchant, body, None);
+    assert_eq!(kept_back, ["outbound/SO-1: outbound.created stock.Reservation"]);
     let warehouse = |subject| effects("warehouse.create", Role::Fulfiller, "{}", subject);
     assert_eq!(warehouse(None), ["?: warehouse.created"]);
     assert_eq!(warehouse(Some("W")), ["warehouse/W: warehouse.created"]);
@@ -209,6 +212,14 @@ fn an_effect_has_the_number_first_and_ffns_id_when_that_is_known() {
     let shipped = effects("shipment.create", Role::Fulfiller, body, Some("WARE06X"));
     assert!(shipped[0].starts_with("shipment/WARE06X: shipment.dispatched"), "{shipped:?}");
     assert!(shipped[1].starts_with("outbound/ACME02X: outbound.partially-shipped"), "{shipped:?}");
+}
+
+#[test]
+fn goods_move_with_a_change_that_names_them() {
+    let edit = |body| effects("outbound.update", Role::Merchant, body, None);
+    assert_eq!(edit(r#"{"outboundId":"A","internalNote":"n"}"#), ["outbound/A: outbound.updated"]);
+    let with_items = edit(r#"{"outboundId":"A","items":[]}"#);
+    assert_eq!(with_items, ["outbound/A: outbound.updated", "outbound/A: stock.Reservation stock.ReservationCanceled"]);
 }
 
 #[test]

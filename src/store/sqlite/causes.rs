@@ -63,12 +63,16 @@ pub(super) fn are_there(connection: &Connection) -> Result<bool, Fault> {
 pub(super) fn cause(connection: &Connection, event: &CloudEvent, clue: &Clue) -> Result<Option<String>, Fault> {
     let mut select = connection.prepare_cached(
         // Commands of one entity run in the order they came in, and so do their changes. CROSS: by name first.
-        "SELECT commands.id, causes.arrival, causes.number FROM causes CROSS JOIN commands USING (arrival)
+        "SELECT commands.id, causes.arrival, causes.number
+         FROM causes CROSS JOIN commands USING (arrival), (SELECT ?4 AS time, ?5 AS tolerance, ?6 AS step)
          WHERE causes.name IN (SELECT value FROM json_each(?1)) AND commands.account = ?2 AND instr(causes.changes, ?3)
-           AND causes.since <= ?4 + ?5 AND causes.until >= ?4 - ?5
-         ORDER BY causes.since <= ?4 AND causes.until >= ?4 - ?6 DESC, causes.arrival LIMIT 1",
+           AND causes.since <= time + tolerance AND causes.until >= time - tolerance
+           AND NOT (?8 AND instr(causes.told, ?7))
+         ORDER BY causes.since <= time AND causes.until >= time - step DESC, instr(causes.told, ?7) > 0, causes.arrival
+         LIMIT 1",
     )?;
     let change = format!(" {} ", clue.change);
+    let told = format!("{}@{} ", change.trim_end(), clue.part.as_deref().unwrap_or_default());
     for names in &clue.names {
         let names = serde_json::to_string(names).map_err(corrupt("an event's names"))?;
         let found = select
@@ -80,18 +84,19 @@ pub(super) fn cause(connection: &Connection, event: &CloudEvent, clue: &Clue) ->
                     event.time.timestamp_millis(),
                     TOLERANCE.num_milliseconds(),
                     CLOCK_STEP.num_milliseconds(),
+                    told,
+                    clue.part.is_none(),
                 ],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .optional()?;
         let Some((id, arrival, number)): Option<(String, i64, i64)> = found else { continue };
-        if clue.once {
-            connection
-                .prepare_cached(
-                    "UPDATE causes SET changes = replace(changes, ?3, ' ') WHERE arrival = ?1 AND number = ?2",
-                )?
-                .execute((arrival, number, change))?;
-        }
+        connection
+            .prepare_cached(
+                "UPDATE causes SET told = told || ltrim(?3)
+                 WHERE arrival = ?1 AND number = ?2 AND NOT instr(told, ?3)",
+            )?
+            .execute((arrival, number, told))?;
         return Ok(Some(id));
     }
     Ok(None)
