@@ -304,7 +304,8 @@ async fn start(broken: Broken) -> World {
         Broken::Nothing => {}
         Broken::Inbox => world.alter(
             "CREATE TRIGGER forgets AFTER UPDATE ON commands
-             BEGIN DELETE FROM commands WHERE arrival = NEW.arrival; END",
+             BEGIN UPDATE commands SET state = 'waiting', in_doubt = 0, result = NULL, hold_until = 0
+                   WHERE arrival = NEW.arrival; END",
         ),
         Broken::LookUp => {
             for path in ["/v1/merchant/", "/v1/fulfiller/"] {
