@@ -243,7 +243,6 @@ impl Case<'_> {
     async fn find(&self, key: &Key, exists: bool) -> Result<Settled, Error> {
         let number = key.members.first().and_then(|(asked, row)| Some((*row, self.fields.text(asked)?)));
         let says_when = key.same.iter().any(|same| matches!(same, Same::New));
-        let mut over = None;
         for row in self.rows(key, number.as_ref()).await? {
             let found = members(&row)?;
             if has(&found, key.other) {
@@ -252,7 +251,6 @@ impl Case<'_> {
             let is_like = || differences(key.same, &found, self.fields, self.since()).is_empty();
             match (&number, has(&found, key.dead)) {
                 (Some(_), false) if self.is_keyed(key, &found) => return self.judge(key, &row).map(Settled::Ended),
-                (Some(_), true) if self.is_keyed(key, &found) && is_like() => over = Some(row),
                 (None, false) if says_when && self.since().is_none() => {
                     // When the command came is not known: only what is unlike it is not its own.
                     let others: Vec<Same> =
@@ -271,22 +269,7 @@ impl Case<'_> {
                 _ => {}
             }
         }
-        match over {
-            // It was made, and canceled since: not to be made again.
-            Some(row) if !exists => {
-                self.judge_canceled(&row).map(|ended| ended.map_or(Settled::NotDone, Settled::Ended))
-            }
-            _ => Ok(Settled::NotDone),
-        }
-    }
-
-    /// What a canceled order that is like the one asked for says: made since the command came, it is the command's.
-    fn judge_canceled(&self, row: &RawValue) -> Result<Option<Outcome>, Error> {
-        let Some(since) = self.since() else {
-            return Ok(Some(unknown_because("FFN has one like it that was canceled".to_owned())));
-        };
-        let is_new = differences(&[Same::New], &members(row)?, self.fields, Some(since)).is_empty();
-        Ok(is_new.then(|| self.done(row, row.to_owned())))
+        Ok(Settled::NotDone)
     }
 
     /// The rows that may be the object.

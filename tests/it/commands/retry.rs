@@ -76,7 +76,7 @@ async fn a_trouble_without_end_ends_in_a_failure_and_a_dead_letter() {
     let (first, last) = (letter.header("ffn-first-failed-at").unwrap(), letter.header("ffn-last-failed-at").unwrap());
     assert!(time(&last) - time(&first) >= TimeDelta::milliseconds(600), "{first} to {last}");
     // Three attempts of two tries each.
-    assert_eq!(world.simulator.requests("PATCH", "").await.len(), 6);
+    assert_eq!(world.simulator.requests("GET", "/outbounds/SO-1").await.len(), 6);
     let counted =
         world.bridge.metric(r#"ffn_bridge_dead_letters_total{account="acme",code="retries-exhausted"}"#).await;
     assert_eq!(counted.to_string(), "1");
