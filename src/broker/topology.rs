@@ -208,14 +208,11 @@ pub fn plan(config: &Config) -> Vec<Item> {
     };
     let dead = dead_letter_exchange(config);
     let retry = retry_exchange(config);
-    let taken_from = || {
+    let taken_by_one = || {
         let mut arguments = safely_to(dead);
         arguments.insert("x-delivery-limit", Argument::Number(DELIVERY_LIMIT));
-        arguments
-    };
-    let taken_by_one = || {
-        let mut arguments = taken_from();
-        // What a consumer leaves behind comes back before the next one gets anything.
+        // What a consumer leaves behind comes back before the next one gets anything: a bridge that died, and that
+        // the broker has not missed yet, may have taken what later commands have to wait for.
         arguments.insert("x-single-active-consumer", Argument::Yes);
         arguments
     };
@@ -245,7 +242,7 @@ pub fn plan(config: &Config) -> Vec<Item> {
             items.push(Item::Binding { exchange: source.clone(), to, key: EVERY_KEY });
         }
     } else {
-        items.push(queue(&config.commands_queue, taken_from()));
+        items.push(queue(&config.commands_queue, taken_by_one()));
         items.push(bound(&config.commands_queue, &config.commands_exchange));
         items.push(bound(&config.commands_queue, &retry));
     }
@@ -380,19 +377,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_stays_until_it_is_taken_by_one_at_a_time() {
+    fn what_is_sent_or_held_stays_until_it_is_taken_by_one_at_a_time() {
         let plan = plan(&config());
         let held = held_queue(&config(), &"acme".parse().unwrap());
         assert_eq!(held, "ffn.commands.held.acme");
-        let queue = plan.iter().find_map(|item| match item {
-            Item::Queue { name, arguments } if *name == held => Some(arguments),
-            _ => None,
-        });
-        let queue = queue.unwrap();
-        assert_eq!(queue["x-single-active-consumer"], Argument::Yes);
-        assert_eq!(queue["x-dead-letter-exchange"], Argument::Text("ffn.commands.dead".into()));
-        assert_eq!(queue["x-delivery-limit"], Argument::Number(DELIVERY_LIMIT));
-        assert!(!queue.contains_key("x-message-ttl"));
+        for wanted in ["ffn.commands", &held] {
+            let queue = plan.iter().find_map(|item| match item {
+                Item::Queue { name, arguments } if name == wanted => Some(arguments),
+                _ => None,
+            });
+            let queue = queue.unwrap();
+            assert_eq!(queue["x-single-active-consumer"], Argument::Yes);
+            assert_eq!(queue["x-dead-letter-exchange"], Argument::Text("ffn.commands.dead".into()));
+            assert_eq!(queue["x-delivery-limit"], Argument::Number(DELIVERY_LIMIT));
+            assert!(!queue.contains_key("x-message-ttl"));
+        }
         assert!(plan.contains(&Item::Exchange { name: held.clone(), kind: Kind::Fanout }));
         assert!(plan.contains(&binding(&held, Target::Queue(held.clone()), "#")));
     }

@@ -157,8 +157,9 @@ impl Held {
                     End::Reached(moment) => {
                         let moment = *moment;
                         *end = End::Unknown;
-                        self.store.release(&self.name).await?;
+                        // What has been held since is behind the marker, and goes on holding back what comes after it.
                         if gate.open(moment) {
+                            self.store.release(&self.name).await?;
                             tracing::info!(account = %self.name, "nothing is held: commands are executed as they come");
                         }
                         continue;

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::commands::held::own_way;
 use crate::commands::{leaves_nothing, only, outcome, requested, result_of, setup, with_id};
-use crate::support::{Broker, Message, Proxy, broker, order};
+use crate::support::{Broker, Direction, Message, Proxy, broker, order, until};
 
 /// A proxy in front of the broker that can hold what the bridge's consuming connection sends, its
 /// acknowledgements, while the publishing connection goes on.
@@ -213,4 +214,33 @@ async fn a_command_with_an_expiration_is_lost_neither_while_it_waits_nor_as_a_de
     let properties = with_id("c-3").with_expiration("20000".into());
     world.broker.publish(&world.names.commands(), "acme.outbound.create", properties, b"{}").await;
     assert_eq!(dead.next().await.properties.expiration(), &None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_bridge_had_taken_comes_first_though_the_broker_still_believes_it_alive() {
+    let (proxy, through) = Proxy::before_broker(&broker::shared_url()).await;
+    let mut world = setup().account("feeds = []").broker_lines("prefetch = 2").through(&through).start().await;
+    let broker = own_way(&world).await;
+    let mut results = broker.results().await;
+    world.simulator.fault(json!({"match": {"method": "POST", "path": "/outbounds"}, "kind": "hang"})).await;
+    // Two are taken, one of them is begun, and the others are still in the queue.
+    broker.command("acme.outbound.create", "c-0", &order("SO-1")).await;
+    for step in 1..5 {
+        let change = json!({"outboundId": "SO-1", "externalNumber": format!("step-{step}")});
+        broker.command("acme.outbound.update", &format!("c-{step}"), &change).await;
+    }
+    requested(&world.simulator, "POST", "/outbounds", 1).await;
+    until("two to be taken", async || (broker.depth(&world.names.commands()).await == 3).then_some(())).await;
+    // As if its machine had lost its power: the broker's end of the connections stays open.
+    proxy.hold(Direction::Up);
+    proxy.hold(Direction::Down);
+    world.bridge.kill();
+    world.set_config(&world.config().replace(&through, &broker::shared_url()));
+    world.bridge.start_unready().await;
+    proxy.cut();
+    results.distinct(5).await;
+    let ids: Vec<String> = results.seen.iter().map(|it| it.data()["commandId"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, ["c-0", "c-1", "c-2", "c-3", "c-4"]);
+    assert!(results.seen.iter().all(|result| outcome(result) == "succeeded"), "{:#?}", results.seen);
+    leaves_nothing(&mut world, &broker).await;
 }
