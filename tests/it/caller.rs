@@ -65,7 +65,10 @@ async fn a_caller_that_is_gone_before_its_answer_loses_nothing_and_may_ask_again
     let Some(python) = python() else { return };
     let world = setup().start().await;
     let mut results = world.broker.results().await;
-    world.simulator.fault(json!({"match": {"method": "POST", "path": "/outbounds"}, "times": 0, "kind": {"status": 503}})).await;
+    world
+        .simulator
+        .fault(json!({"match": {"method": "POST", "path": "/outbounds"}, "times": 0, "kind": {"status": 503}}))
+        .await;
     let mut caller = call(&python, &world, "SO-1");
     until("the order to have been tried", async || {
         assert!(caller.ended().is_none(), "{:?}", caller.lines());
