@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 mod support;
 
-use support::{Bridge, Ended, Queue, channel, post};
+use support::{Bridge, Ended, Queue, channel, cpu_seconds, median, post};
 
 /// Orders that the simulator holds; each gives the events `created` and `pending`.
 const ORDERS: usize = 10_000;
@@ -95,12 +95,6 @@ async fn compare() {
     println!("CPU seconds per 10,000 events: bridge {:.2}, bare pipe {:.2}", cpu(&bridge), cpu(&bare));
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 struct Simulator {
     _process: Ended,
     base: String,
@@ -153,15 +147,6 @@ async fn fill(queue: &Queue<'_>, process: Child) -> Turn {
         cpu = now;
     }
     Turn { events_per_second: events as f64 / seconds, cpu_seconds: cpu * 10_000.0 / wanted as f64, memory_mb }
-}
-
-/// User and system time of a process so far, from `/proc`.
-fn cpu_seconds(process: u32) -> f64 {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return 0.0 };
-    // The name may hold spaces; what follows it does not.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / 100.0
 }
 
 fn peak_memory_mb(process: u32) -> f64 {

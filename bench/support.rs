@@ -70,11 +70,12 @@ impl<'a> Queue<'a> {
 
     pub async fn delete(&self) {
         let prefix = &self.prefix;
-        for name in ["q", "commands", "commands.dead", "commands.wait.10s"] {
+        for name in ["q", "commands", "commands.dead", "commands.wait.10s", "commands.held.acme"] {
             let queue = format!("{prefix}.{name}");
             self.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
         }
-        for name in ["events", "commands", "results", "commands.dead", "commands.retry", "commands.wait.10s"] {
+        let behind = ["commands.dead", "commands.retry", "commands.wait.10s", "commands.held.acme"];
+        for name in ["events", "commands", "results"].into_iter().chain(behind) {
             let exchange = format!("{prefix}.{name}");
             self.channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.unwrap();
         }
@@ -90,6 +91,11 @@ pub struct Bridge {
 impl Bridge {
     /// `lines` say how the account is read.
     pub fn new(url: &str, base: &str, prefix: &str, lines: &str) -> Self {
+        Self::with_broker_lines(url, base, prefix, "", lines)
+    }
+
+    /// The same with more lines for the `[broker]` table.
+    pub fn with_broker_lines(url: &str, base: &str, prefix: &str, broker: &str, lines: &str) -> Self {
         let folder = std::env::temp_dir().join(prefix);
         std::fs::create_dir_all(&folder).unwrap();
         let database = folder.join("bridge.db");
@@ -101,6 +107,7 @@ commands_exchange = "{prefix}.commands"
 results_exchange = "{prefix}.results"
 commands_queue = "{prefix}.commands"
 dead_letter_queue = "{prefix}.commands.dead"
+{broker}
 [store]
 url = "sqlite:{}"
 [http]
@@ -159,4 +166,19 @@ pub fn simulator(page: usize) -> (Ended, String) {
 /// The address of the broker.
 pub fn broker() -> String {
     std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned())
+}
+
+/// User and system time of a process so far, from `/proc`.
+pub fn cpu_seconds(process: u32) -> f64 {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return 0.0 };
+    // The name may hold spaces; what follows it does not.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

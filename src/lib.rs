@@ -48,6 +48,8 @@ pub mod config;
 pub mod domain;
 pub mod events;
 pub mod ffn;
+#[cfg(test)]
+mod fuzz;
 pub mod metrics;
 pub mod schema;
 pub mod store;

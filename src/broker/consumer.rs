@@ -148,7 +148,7 @@ impl std::fmt::Debug for Consumer {
 }
 
 impl Delivery {
-    pub(super) fn new(inner: lapin::message::Delivery) -> Self {
+    pub(crate) fn new(inner: lapin::message::Delivery) -> Self {
         Self { inner }
     }
 

@@ -3,7 +3,7 @@
 //! The table of operations says which members decide. What FFN adds or fills in by itself makes no difference; a
 //! member the command gives and FFN shows otherwise does. Numbers are compared as decimals, times as instants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -88,24 +88,36 @@ struct Rows {
 
 fn compare_rows(rows: Rows, found: &Fields, asked: &Fields, differences: &mut Vec<Difference>) {
     let asked = entries(asked, rows.member).unwrap_or_default();
-    let mut held = entries(found, rows.member).unwrap_or_default();
+    let held = entries(found, rows.member).unwrap_or_default();
+    // Where each id stands, the first place last: to look through all rows for each would take minutes for some
+    // ten thousand.
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, row) in held.iter().enumerate().rev() {
+        if let Some(id) = rows.id.and_then(|id| row.text(id)) {
+            places.entry(id).or_default().push(at);
+        }
+    }
+    // What a row was found for is no other's.
+    let mut held: Vec<Option<Fields>> = held.into_iter().map(Some).collect();
     let name = rows.member;
     for (index, row) in asked.iter().enumerate() {
-        let at = match rows.id.and_then(|id| row.text(id).map(|value| (id, value))) {
-            Some((id, value)) => held.iter().position(|other| other.text(id).as_ref() == Some(&value)),
-            None => held.iter().position(|other| unequal(rows.of, other, row).next().is_none()),
+        let is_free = |at: &usize| held.get(*at).is_some_and(Option::is_some);
+        let is_like =
+            |other: &Option<Fields>| other.as_ref().is_some_and(|other| unequal(rows.of, other, row).next().is_none());
+        let at = match rows.id.and_then(|id| row.text(id)) {
+            Some(id) => places.get_mut(&id).and_then(|places| std::iter::from_fn(|| places.pop()).find(is_free)),
+            None => held.iter().position(is_like),
         };
-        let Some(at) = at else {
+        let Some(other) = at.and_then(|at| held.get_mut(at)?.take()) else {
             differences.push(difference(&format!("{name}[{index}]"), None));
             continue;
         };
-        let other = held.swap_remove(at);
         for member in unequal(rows.of, &other, row) {
             differences.push(difference(&format!("{name}[{index}].{member}"), other.get(member)));
         }
     }
     // Lines that the server made of a bundle belong to a line that was asked for (contract 10.2).
-    let extra = held.iter().find(|row| row.get("billOfMaterialsId").is_none());
+    let extra = held.iter().flatten().find(|row| row.get("billOfMaterialsId").is_none());
     if let Some(row) = extra.filter(|_| !rows.more) {
         let named = rows.id.and_then(|id| row.text(id)).unwrap_or_default();
         let found = serde_json::Value::String(format!("one more, {named}")).to_string();

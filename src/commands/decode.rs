@@ -153,7 +153,7 @@ fn envelope(delivery: &Delivery) -> Envelope {
     let (account, command) = routing_key.split_once('.').unwrap_or((routing_key.as_str(), ""));
     let id = delivery.message_id().filter(|id| !id.is_empty()).map(str::to_owned);
     let has_own_id = id.is_some();
-    let carried = delivery.header(COMMAND_ID_HEADER);
+    let carried = delivery.header(COMMAND_ID_HEADER).filter(|id| is_id(id));
     let has_lasting_id = has_own_id || carried.is_some();
     let id = id.or(carried).unwrap_or_else(|| Uuid::new_v4().to_string());
     Envelope {
@@ -213,11 +213,16 @@ fn after(begin: DateTime<Utc>, wait: Duration) -> Option<DateTime<Utc>> {
 
 /// Takes a CloudEvent's id where the message has none.
 fn adopt_id(envelope: &mut Envelope, id: Option<String>) {
-    if let Some(id) = id.filter(|id| !envelope.has_own_id && (1..=255).contains(&id.len())) {
+    if let Some(id) = id.filter(|id| !envelope.has_own_id && is_id(id)) {
         envelope.id = id;
         envelope.has_own_id = true;
         envelope.has_lasting_id = true;
     }
+}
+
+/// Whether it could be a `message_id`, which AMQP limits.
+fn is_id(text: &str) -> bool {
+    (1..=255).contains(&text.len())
 }
 
 /// An attribute of a binary CloudEvent, in either spelling of the AMQP binding.
@@ -249,4 +254,27 @@ fn refuse(envelope: Envelope, path: &str, message: String) -> Box<Refusal> {
         fields: vec![FieldError { path: path.to_owned(), message }],
     };
     Box::new(Refusal { envelope, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::types::{AMQPValue, FieldTable};
+
+    use super::*;
+
+    #[test]
+    fn an_id_in_a_header_counts_only_if_it_could_be_one() {
+        let read = |id: &str| {
+            let mut headers = FieldTable::default();
+            headers.insert(COMMAND_ID_HEADER.into(), AMQPValue::LongString(id.into()));
+            let mut came =
+                lapin::message::Delivery::mock(1, "c".into(), "acme.outbound.get".into(), false, b"{}".to_vec());
+            came.properties = lapin::BasicProperties::default().with_headers(headers);
+            decode(&Delivery::new(came), 100).unwrap().envelope.id
+        };
+        assert_eq!(read("given"), "given");
+        for none in ["", &"x".repeat(256)] {
+            assert_eq!(read(none).len(), 36, "one is made");
+        }
+    }
 }

@@ -26,6 +26,8 @@
 pub mod backfill;
 pub mod config;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod ledger;
 mod lister;
 pub mod normalizer;

@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -320,9 +320,11 @@ fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dat
     Ok(text.as_deref().and_then(parse_time))
 }
 
-/// A time as FFN writes it.
+/// A time as FFN writes it. One that is only by its offset beyond the years of four digits is none: an event could
+/// not say it.
 fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (0..=9999).contains(&time.year()).then_some(time)
 }
 
 #[cfg(test)]
@@ -344,6 +346,8 @@ mod tests {
             assert_eq!(parse_time(text), DateTime::from_timestamp(1_767_600_000, 0), "{text}");
         }
         assert_eq!(parse_time("2026-01-05T08:00:00.1234567+00:00").unwrap().timestamp_subsec_nanos(), 123_456_700);
-        assert_eq!(parse_time("yesterday"), None);
+        for none in ["yesterday", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert_eq!(parse_time(none), None, "{none}");
+        }
     }
 }

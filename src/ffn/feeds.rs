@@ -244,7 +244,7 @@ struct Wire {
     next_chunk_url: Option<Value>,
 }
 
-fn parse(body: &[u8]) -> Result<Page, String> {
+pub(super) fn parse(body: &[u8]) -> Result<Page, String> {
     let text = std::str::from_utf8(body);
     // With a character for each byte the items can be told apart all the same.
     let wide = text.is_err().then(|| body.iter().map(|byte| char::from(*byte)).collect::<String>());

@@ -84,7 +84,7 @@ pub async fn total(client: &Client, list: &List, priority: Priority) -> Result<O
 
 /// How many of the rows have been read before, if they begin with one that has. By the order of the list
 /// nothing can then be missing in between.
-fn joins(list: &List, rows: &[Box<RawValue>], cursor: &Cursor) -> Option<usize> {
+pub(super) fn joins(list: &List, rows: &[Box<RawValue>], cursor: &Cursor) -> Option<usize> {
     let last = cursor.last.as_ref()?;
     let known: Vec<Option<Row>> = rows.iter().map(|row| identify(list, row)).collect();
     let id_of = |row: &Option<Row>| row.as_ref().is_some_and(|row| row.id == last.id);

@@ -18,6 +18,8 @@ pub mod entities;
 pub mod error;
 pub mod feeds;
 pub mod fields;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 pub mod lists;
 pub mod lookup;

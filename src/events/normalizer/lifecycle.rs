@@ -1,5 +1,7 @@
 //! Entities that are made, change, have perhaps a status, and end: the rules of all feeds but the stock ledger.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::domain::resource::Statuses;
 use crate::schema::event::EntityData;
@@ -79,7 +81,10 @@ pub(super) fn normalize(
     });
     // Without a stamp it is the time of the reading, which says nothing.
     let is_to_be_told = |at| scope.telling.includes(at) || (entity.changed_at.is_none() && at >= scope.telling.since);
-    let was_there = keep_present(&transitions, scope.telling.snapshot);
+    // Once its end is known, it is not told again, and nothing else is of what was before.
+    let is_gone = entity.is_deleted && known.is_some_and(|known| known.deleted);
+    let snapshot = scope.telling.snapshot.filter(|_| !is_gone);
+    let was_there = keep_present(&transitions, snapshot, |step| entity.has_left(step, known));
     let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || is_to_be_told(transition.at);
     let mut at = 0..;
     transitions
@@ -165,8 +170,12 @@ pub(super) fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
 }
 
 /// Of what happened before a snapshot, where the creation is and what led to the status that it shows. Nothing of
-/// what was gone by then.
-fn keep_present(transitions: &[Transition], snapshot: Option<DateTime<Utc>>) -> Vec<usize> {
+/// what was gone by then. A status that is known to have been left is not the one that it shows.
+fn keep_present(
+    transitions: &[Transition],
+    snapshot: Option<DateTime<Utc>>,
+    is_left: impl Fn(&Transition) -> bool,
+) -> Vec<usize> {
     let Some(begin) = snapshot else { return Vec::new() };
     // They come by their time.
     let past = transitions.get(..transitions.partition_point(|it| it.at < begin)).unwrap_or_default();
@@ -174,6 +183,7 @@ fn keep_present(transitions: &[Transition], snapshot: Option<DateTime<Utc>>) -> 
         return Vec::new();
     }
     let newest = past.iter().rposition(|it| matches!(it.kind, Kind::Step { .. }));
+    let newest = newest.filter(|newest| past.get(*newest).is_some_and(|it| !is_left(it)));
     let is_kept =
         |at: &usize| newest == Some(*at) || past.get(*at).is_some_and(|it| it.kind == Kind::Created || it.makes);
     (0..past.len()).filter(is_kept).collect()
@@ -239,25 +249,30 @@ impl<'a> Entity<'a> {
         if !is_stale && let Some(status) = self.untimed_status(&steps, known) {
             steps.push(self.untimed_step(scope, status, &steps, &mut edits, known));
         }
-        let mut found = Vec::new();
+        let mut found: Vec<Transition> = Vec::new();
+        let mut ids = HashSet::new();
         let makes = self.step_tells_creation(&steps);
         if let Some(at) = self.created_at.filter(|_| !makes) {
             let id = self.creation_id(at);
+            ids.insert(id.clone());
             found.push(Transition { at, kind: Kind::Created, id, inferred: false, makes: false });
         }
         for (index, step) in steps.into_iter().enumerate().filter(|(_, step)| !self.is_silent(&step.status)) {
             let mut id = id_of(step.at);
-            if step.is_extra || found.iter().any(|transition: &Transition| transition.id == id) {
+            if step.is_extra || ids.contains(&id) {
                 // Another change of the very same instant.
                 id = format!("{id}/{}", step.status);
             }
+            ids.insert(id.clone());
             let inferred = step.inferred || self.status.as_ref() != Some(&step.status);
             let kind = Kind::Step { status: step.status, previous: step.previous };
             found.push(Transition { at: step.at, kind, id, inferred, makes: makes && index == 0 });
         }
         let newest = edits.last().copied();
+        let by_time: HashMap<i64, &ReturnChange> =
+            changes.iter().rev().map(|change| (change.at.timestamp_millis(), change)).collect();
         for at in edits {
-            let change = changes.iter().find(|change| same_instant(change.at, at));
+            let change = by_time.get(&at.timestamp_millis());
             let inferred = change.is_none() && newest != Some(at);
             let kind = Kind::Edit(change.map(|change| change.changed.clone()));
             found.push(Transition { at, kind, id: id_of(at), inferred, makes: false });
@@ -289,6 +304,13 @@ impl<'a> Entity<'a> {
             is_assumed: false,
             is_extra: newest.is_none(),
         }
+    }
+
+    /// Whether the status of a step is known to have been left before this reading.
+    fn has_left(&self, step: &Transition, known: Option<&Known>) -> bool {
+        let (Kind::Step { status, .. }, Some(known)) = (&step.kind, known) else { return false };
+        let is_past = |last: DateTime<Utc>| last > step.at || (last == step.at && self.status.as_ref() != Some(status));
+        known.status.as_ref() != Some(status) && known.changed_at.is_some_and(is_past)
     }
 
     /// Makes the newest change the end of an entity that is gone.
@@ -381,27 +403,26 @@ impl<'a> Entity<'a> {
 
     /// When it changed otherwise than by being made or reaching one of these statuses, oldest first.
     fn edits(&self, steps: &[Step], changes: &[ReturnChange]) -> Vec<DateTime<Utc>> {
-        let mut times: Vec<DateTime<Utc>> = self.stamp.change_times().collect();
-        times.extend(changes.iter().map(|change| change.at));
-        times.sort_unstable();
-        times.dedup_by(|one, other| same_instant(*one, *other));
-        times.retain(|at| self.created_at.is_none_or(|created_at| !same_instant(created_at, *at)));
-        let mut unexplained = Vec::new();
-        for step in steps {
-            match times.iter().position(|at| same_instant(*at, step.at)) {
-                Some(at) => drop(times.remove(at)),
-                None => unexplained.push(step.at),
-            }
+        // By the millisecond, as changes are told apart; of the same one the first.
+        let mut times: BTreeMap<i64, DateTime<Utc>> = BTreeMap::new();
+        for at in self.stamp.change_times().chain(changes.iter().map(|change| change.at)) {
+            times.entry(at.timestamp_millis()).and_modify(|first| *first = at.min(*first)).or_insert(at);
         }
+        let is_creation = |at: DateTime<Utc>| self.created_at.is_some_and(|created_at| same_instant(created_at, at));
+        times.retain(|_, at| !is_creation(*at));
+        let mut unexplained: Vec<DateTime<Utc>> = steps.iter().map(|step| step.at).collect();
+        unexplained.retain(|step| times.remove(&step.timestamp_millis()).is_none() && !is_creation(*step));
         // FFN may stamp a status and its change one after the other. A change explains one status.
-        unexplained.retain(|at| self.created_at.is_none_or(|created_at| !same_instant(created_at, *at)));
+        let reach = SAME_CHANGE.num_milliseconds();
         for step in unexplained {
-            let near = times.iter().enumerate().map(|(index, at)| ((*at - step).abs(), index)).min();
-            if let Some((_, index)) = near.filter(|(apart, _)| *apart < SAME_CHANGE) {
-                times.remove(index);
+            let millis = step.timestamp_millis();
+            let around = times.range(millis.saturating_sub(reach)..=millis.saturating_add(reach));
+            let near = around.map(|(key, at)| ((*at - step).abs(), *key)).min();
+            if let Some((_, key)) = near.filter(|(apart, _)| *apart < SAME_CHANGE) {
+                times.remove(&key);
             }
         }
-        times
+        times.into_values().collect()
     }
 
     /// The present status, if it is news and FFN does not say when it was reached: it went back, or nobody

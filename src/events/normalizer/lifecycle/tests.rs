@@ -330,6 +330,31 @@ fn a_first_look_tells_creation_and_present_status() {
 }
 
 #[test]
+fn a_first_look_that_is_taken_again_tells_no_status_that_was_left_before_it() {
+    // FFN gives no time of a delivery's statuses: the first is assumed, and only the present one is of the snapshot.
+    let json = r#"{"inboundId":"I","status":"Closed","modificationInfo":{"createdAt":"2026-01-04T08:00:00Z","updatedAt":"2026-01-04T10:00:00Z",
+        "changesInRange":[{"createdAt":"2026-01-04T09:00:00Z"},{"createdAt":"2026-01-04T10:00:00Z"}]}}"#;
+    let mut known = None;
+    let mut look = || -> Vec<String> {
+        let told = drafts(FeedName::Inbounds, json, &[], &mut known, Telling::with_snapshot(time(START)));
+        told.into_iter().map(|draft| tell(draft).0).collect()
+    };
+    assert_eq!(look(), ["created", "closed"]);
+    assert_eq!(look(), [""; 0]);
+}
+
+#[test]
+fn a_first_look_that_is_taken_again_tells_nothing_of_what_was_gone_before_it() {
+    let json = r#"{"outboundId":"O","status":"Pending","modificationInfo":{"createdAt":"2026-01-04T08:00:00Z",
+        "updatedAt":"2026-01-04T10:00:00Z","state":"Deleted"}}"#;
+    let mut known = None;
+    for _ in 0..2 {
+        let told = drafts(FeedName::Outbounds, json, &[], &mut known, Telling::with_snapshot(time(START)));
+        assert_eq!(told.len(), 0);
+    }
+}
+
+#[test]
 fn what_is_shown_of_later_is_left_to_the_next_window() {
     let entity = |changes: &[u32], state: &str| {
         entity(&format!(r#""returnId":"R","state":"{state}""#), changes, changes, "Modified")
