@@ -61,7 +61,7 @@ async fn worker(dir: &std::path::Path) -> Worker {
     Worker {
         accounts: HashMap::from([of("acme", Role::Merchant), of("ware", Role::Fulfiller)]),
         store: Arc::new(Sqlite::open(&dir.join("bridge.db"), Keyring::default()).await.unwrap()),
-        validator: CommandValidator::new().unwrap(),
+        validator: CommandValidator::default(),
         reply: Reply {
             exchange: broker.results_exchange.clone(),
             mode: ContentMode::Structured,

@@ -155,6 +155,12 @@ impl Broker {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count()
     }
+
+    /// Who consumes from a queue.
+    pub async fn consumers(&self, queue: &str) -> u32 {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().consumer_count()
+    }
 }
 
 impl Drop for Broker {
