@@ -92,7 +92,7 @@ async fn a_command_in_whose_middle_the_process_dies_three_times_is_set_aside() {
     let broker = crate::support::Broker::connect(&shared_url(), world.names.clone()).await;
     let (mut results, mut dead) = (broker.results().await, broker.dead_letters().await);
     // Every call of the command hangs, and the test ends the process there: as a command would that crashes it.
-    let post = json!({"match": {"method": "POST", "path": "/outbounds"}, "kind": "hang_after"});
+    let post = json!({"match": {"method": "POST", "path": "/outbounds", "body": "SO-1"}, "kind": "hang_after"});
     world.simulator.fault(post).await;
     let looks = json!({"match": {"method": "GET", "query": "SO-1"}, "times": 0, "kind": "hang"});
     world.simulator.fault(looks).await;
