@@ -74,7 +74,8 @@ async fn main() {
     let mut results = subscribe(&channel, &prefix).await;
     let world = World { base, access, channel: channel.clone(), prefix, bridge, orders };
     // Whatever is made at the first call, on either side, is made before the clock runs.
-    (world.bare(CONCURRENCY).await, world.bridged(CONCURRENCY, &mut results).await);
+    world.bare(CONCURRENCY).await;
+    world.bridged(CONCURRENCY, &mut results).await;
 
     println!("{CONCURRENCY} calls at a time, {TURNS} turns each");
     println!("{:<8} {:<8} {:>10} {:>22}", "answers", "side", "orders/s", "CPU s / 1,000 orders");

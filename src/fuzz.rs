@@ -203,7 +203,7 @@ fn damage(bytes: &mut Vec<u8>, other: &[u8], (kind, at, with): Damage) {
         (18, Some((from, to, name))) => {
             let from = name.unwrap_or(from);
             let copy = within(bytes, from, to - from);
-            let times = if pick % 64 == 0 { LONGEST / (copy.len() + 1) } else { 1 + pick % 3 };
+            let times = if pick.is_multiple_of(64) { LONGEST / (copy.len() + 1) } else { 1 + pick % 3 };
             put(bytes, from, from, [copy, b",".to_vec()].concat().repeat(times));
         }
         (19, Some((from, _, Some(name)))) => {
@@ -217,16 +217,16 @@ fn damage(bytes: &mut Vec<u8>, other: &[u8], (kind, at, with): Damage) {
             put(bytes, name, name, [b"\"x\":".to_vec(), oddity(), b",".to_vec()].concat())
         }
         (21, Some((from, to, _))) => {
-            let depth = [3, 127, 128, 1_000, 50_000][if pick % 32 == 0 { 4 } else { pick % 4 }];
+            let depth = [3, 127, 128, 1_000, 50_000][if pick.is_multiple_of(32) { 4 } else { pick % 4 }];
             put(bytes, to, to, b"]".repeat(depth));
             put(bytes, from, from, b"[".repeat(depth));
         }
         (22, Some((from, to, _))) => {
-            let length = if pick % 32 == 0 { 100_000 } else { pick % 600 };
+            let length = if pick.is_multiple_of(32) { 100_000 } else { pick % 600 };
             put(bytes, from, to, [b"\"".to_vec(), "ä".repeat(length).into_bytes(), b"\"".to_vec()].concat());
         }
         (23, Some((from, to, _))) => {
-            let length = if pick % 32 == 0 { 20_000 } else { pick % 400 };
+            let length = if pick.is_multiple_of(32) { 20_000 } else { pick % 400 };
             put(bytes, from, to, [b"1".to_vec(), b"0".repeat(length), b".".to_vec(), b"9".repeat(length + 1)].concat());
         }
         _ => {}

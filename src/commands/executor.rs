@@ -182,7 +182,8 @@ impl Executor<'_> {
         };
         let error = match answer {
             Ok(body) if matches!(operation.settle, Settle::EachStatus) => {
-                let judged = self.case(operation, tries).judge_each(&body).await;
+                // FFN has said of each what became of it: that it was there once does not count.
+                let judged = Case { arrived_at: None, ..self.case(operation, tries) }.judge_each(&body).await;
                 tries.in_doubt |= judged.is_err();
                 return judged;
             }
@@ -209,7 +210,8 @@ impl Executor<'_> {
                 }
             }
             Settle::State(state) if error.code().is_some_and(|code| state.refused.contains(&code)) => {
-                return match self.case(operation, tries).look_at(&state).await {
+                let arrived_at = tries.arrived_at.filter(|_| tries.in_doubt);
+                return match (Case { arrived_at, ..self.case(operation, tries) }).look_at(&state).await {
                     Ok(Some(outcome)) => Ok(outcome),
                     Ok(None) | Err(_) => later(error),
                 };

@@ -88,7 +88,7 @@ async fn worker(dir: &std::path::Path) -> Worker {
 /// The start of the bytes as text that AMQP takes in a name.
 fn short(bytes: &[u8]) -> ShortString {
     let text = String::from_utf8_lossy(bytes);
-    ShortString::from(&text[..text.floor_char_boundary(255)])
+    ShortString::from(text.get(..text.floor_char_boundary(255)).unwrap())
 }
 
 /// A delivery of the input: most often as its command is published, else with what there is to get wrong.
