@@ -644,7 +644,7 @@ async fn shipping_numbers_are_unique_unless_told() {
     assert_eq!(effects.iter().filter(|e| e.ends_with("[\"DN-1\"]")).count(), 3);
     let by_key = net.server.get("effects?key=DN-1").await;
     assert_eq!(by_key["effects"].as_array().unwrap().len(), 3);
-    let members = json!(["fulfillerShippingNotificationNumber", "items", "packages"]);
+    let members = json!(["fulfillerShippingNotificationNumber", "items", "outboundShippingNotificationId", "packages"]);
     assert_eq!(by_key["effects"][0]["members"], members);
 }
 
