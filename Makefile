@@ -38,9 +38,10 @@ lint: tools ## format, clippy with warnings as errors, shell scripts
 	  echo 'lint: shellcheck $(SCRIPTS)'; shellcheck $(SCRIPTS); \
 	else echo 'lint: shellcheck is not installed, the scripts are not looked at'; fi
 
-soak: tools ## millions of damaged inputs, ten thousand random histories, a snapshot of 100,000 orders, an outage with 10,000 commands (hours)
+soak: tools ## millions of damaged inputs, 10,000 random histories, 5,000 commands under kills, a long outage, a large snapshot (hours)
 	@FFN_BRIDGE_FUZZ_INPUTS=$(or $(INPUTS),2000000) $(CARGO) test --locked --profile bench --lib fuzz:: -- --nocapture
 	@FFN_BRIDGE_SEEDS=$(or $(SEEDS),0..10000) $(CARGO) test --locked --profile bench --test it property:: -- --nocapture --test-threads 4
+	@FFN_BRIDGE_CHAOS_COMMANDS=$(or $(COMMANDS),5000) scripts/broker.sh with $(CARGO) test --locked --profile bench --test it chaos:: -- --nocapture --test-threads 1
 	@FFN_BRIDGE_OUTAGE_COMMANDS=10002 FFN_BRIDGE_OUTAGE_PROBES=120 scripts/broker.sh with $(CARGO) test --locked --profile bench --test it commands::outage::an_outage_of_hours -- --nocapture
 	@FFN_BRIDGE_SNAPSHOT_ROWS=100000 scripts/broker.sh with $(CARGO) test --locked --profile bench --test it lists::a_snapshot_killed -- --nocapture
 

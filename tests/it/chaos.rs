@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use ffn_bridge::domain::account::Role;
 use ffn_bridge::ffn::operations::{Operation, Subject as Names};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::scripts::{SCRIPTS, Script, Step, Subject, UNKNOWABLE};
@@ -319,6 +319,11 @@ async fn start(broken: Broken) -> World {
     world
 }
 
+/// The simulator's own record of what FFN's requests have changed.
+async fn done(world: &World) -> Vec<Value> {
+    world.simulator.get("effects?since=0").await["effects"].as_array().unwrap().clone()
+}
+
 /// Runs the mix of a seed; what was not as it should be.
 async fn run(seed: u64, commands: usize, broken: Broken) -> Vec<String> {
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -338,7 +343,9 @@ async fn run(seed: u64, commands: usize, broken: Broken) -> Vec<String> {
     let hits = world.simulator.get("chaos").await["chaos"].clone();
     world.simulator.control("DELETE", "chaos", None).await;
     if mix.running > 0 {
-        return check::unended(&mix.entities);
+        let mut faults = check::unended(&mix.entities);
+        faults.extend(check::effects(&mix.entities, &done(&world).await));
+        return faults;
     }
     drain(&mut world).await;
     for exchange in [world.names.results(), world.names.dead()] {
@@ -352,7 +359,7 @@ async fn run(seed: u64, commands: usize, broken: Broken) -> Vec<String> {
         }
         mix.take(message).await;
     }
-    let effects = world.simulator.get("effects?since=0").await["effects"].as_array().unwrap().clone();
+    let effects = done(&world).await;
     eprintln!(
         "SEED={seed}: {} in {took:.1?}; {kills} kills; {} effects; {} requests, hit {}",
         mix.summary(),

@@ -284,7 +284,8 @@ async fn the_connection_to_the_broker_breaks_while_commands_are_held_and_while_t
         let name = format!("SO-{number}");
         broker.command("acme.outbound.create", &format!("{name}/1"), &order(&name)).await;
     }
-    holds(&world, &broker, 18).await;
+    // One whose acknowledgement the cut has lost is there twice.
+    until("18 held commands", async || (broker.depth(&held(&world)).await >= 18).then_some(())).await;
     let slow = json!({"match": {"method": "POST", "path": "/outbounds"}, "times": 0, "kind": {"delay_ms": 60}});
     world.simulator.fault(slow).await;
     sign_in(&world, "acme").await;
