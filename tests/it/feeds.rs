@@ -84,6 +84,47 @@ fn by_both() -> Vec<String> {
     ["acme", "ware"].iter().flat_map(|account| SEEN_BY_BOTH.iter().map(move |key| format!("{account}.{key}"))).collect()
 }
 
+/// What `drive` and its like leave out, so that every type of event has been seen and checked.
+#[tokio::test]
+async fn what_seldom_happens_is_told_as_its_schemas_say() {
+    let mut world = two_accounts(Setup::new(), "").await;
+    world.bridge.start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    all_begun(&world).await;
+    partners(&world).await;
+    let simulator = &world.simulator;
+    simulator.bulk(1, "SO-").await;
+    simulator.post("inbounds", json!({"merchantInboundNumber": "I-1"})).await;
+    for status in ["PartiallyShipped", "PartiallyCanceled"] {
+        simulator.advance("SO-000001", status).await;
+    }
+    all_told(
+        &mut events,
+        &["ware.merchant.created", "ware.authorization.created", "acme.fulfiller.created", "acme.inbound.created"]
+            .map(str::to_owned),
+    )
+    .await;
+    for partner in ["fulfillers/ABCD", "merchants/ABCE"] {
+        simulator.post(&format!("{partner}/change"), json!({"companyName": "Another Name"})).await;
+    }
+    all_told(&mut events, &["acme.fulfiller.updated", "ware.merchant.updated"].map(str::to_owned)).await;
+    for gone in ["authorizations/ABCE", "fulfillers/ABCD", "merchants/ABCE", "inbounds/I-1"] {
+        simulator.post(&format!("{gone}/delete"), json!({})).await;
+    }
+    let wanted = [
+        "acme.outbound.partially-shipped",
+        "acme.outbound.partially-canceled",
+        "ware.outbound.partially-canceled",
+        "acme.inbound.deleted",
+        "ware.inbound.deleted",
+        "acme.fulfiller.deleted",
+        "ware.merchant.deleted",
+        "ware.authorization.deleted",
+    ];
+    all_told(&mut events, &wanted.map(str::to_owned)).await;
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM parked", []), 0);
+}
+
 #[tokio::test]
 async fn every_feed_of_both_roles_is_told_as_its_schemas_say() {
     let mut world = two_accounts(Setup::new(), "").await;

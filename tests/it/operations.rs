@@ -218,21 +218,34 @@ async fn each_has_its_effect_once_though_the_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn each_is_done_though_the_first_call_came_to_nothing() {
+async fn each_is_done_though_the_first_call_was_cut_off_before_its_effect() {
+    each_is_done_after(&json!("cut_before")).await;
+}
+
+#[tokio::test]
+async fn each_is_done_though_ffn_was_away_at_the_first_call() {
+    each_is_done_after(&json!({"status": 503})).await;
+}
+
+#[tokio::test]
+async fn each_is_done_though_the_first_call_was_one_too_many() {
+    each_is_done_after(&json!({"status": 429})).await;
+}
+
+/// The first call of each comes to nothing in this way.
+async fn each_is_done_after(fault: &Value) {
     let (mut stage, mut faults) = (Stage::start().await, Faults::default());
     for (operation, role) in rows() {
-        for fault in [json!("cut_before"), json!({"status": 503}), json!({"status": 429})] {
-            let name = format!("{role} {} after {fault}", operation.name);
-            let body = cases::prepare(&mut stage, operation.name, role).await;
-            let before = stage.effects().await;
-            stage.fault(operation, &fault).await;
-            let result = stage.run(account(role), operation.name, &body).await;
-            let is_unknown = matches!(operation.settle, Settle::Nothing) && fault["status"] != 429;
-            let (expected, effects) =
-                if is_unknown { ("failed outcome-unknown", 0) } else { ("succeeded", effects_of(operation)) };
-            let done = stage.effects().await - before;
-            faults.expect(outcome(&result) == expected && done == effects, &format!("{name}, effects {done}"), &result);
-        }
+        let name = format!("{role} {}", operation.name);
+        let body = cases::prepare(&mut stage, operation.name, role).await;
+        let before = stage.effects().await;
+        stage.fault(operation, fault).await;
+        let result = stage.run(account(role), operation.name, &body).await;
+        let is_unknown = matches!(operation.settle, Settle::Nothing) && fault["status"] != 429;
+        let (expected, effects) =
+            if is_unknown { ("failed outcome-unknown", 0) } else { ("succeeded", effects_of(operation)) };
+        let done = stage.effects().await - before;
+        faults.expect(outcome(&result) == expected && done == effects, &format!("{name}, effects {done}"), &result);
     }
     faults.none();
 }
