@@ -121,7 +121,7 @@ fn compare_rows(rows: Rows, found: &Fields, asked: &Fields, differences: &mut Ve
     if let Some(row) = extra.filter(|_| !rows.more) {
         let named = rows.id.and_then(|id| row.text(id)).unwrap_or_default();
         let found = serde_json::Value::String(format!("one more, {named}")).to_string();
-        differences.push(Difference { path: name.to_owned(), found });
+        differences.push(Difference { path: name.to_owned(), found: shortened(&found) });
     }
 }
 
@@ -178,8 +178,11 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 fn difference(path: &str, found: Option<&RawValue>) -> Difference {
-    let text = found.map_or("null", RawValue::get);
-    Difference { path: path.to_owned(), found: text.chars().take(80).collect() }
+    Difference { path: path.to_owned(), found: shortened(found.map_or("null", RawValue::get)) }
+}
+
+fn shortened(json: &str) -> String {
+    json.chars().take(80).collect()
 }
 
 /// A JSON number as sign, digits and exponent without superfluous zeros: `2`, `2.0` and `20e-1` are the same.
@@ -253,6 +256,15 @@ mod tests {
                 "items"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_told_of_ffns_values_is_short() {
+        let row = format!(r#"{{"outboundItemId":"{}","quantity":1}}"#, "9".repeat(1_000));
+        let found = format!(r#"{{"warehouseId":"{}","items":[{row}]}}"#, "W".repeat(1_000));
+        let told = compare(&found);
+        assert_eq!(told.last().unwrap().path, "items");
+        assert!(told.iter().all(|difference| difference.found.chars().count() <= 80), "{told:?}");
     }
 
     #[test]
