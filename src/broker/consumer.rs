@@ -15,6 +15,12 @@ use crate::domain::message::rfc3339;
 /// RabbitMQ's pseudo-queue for answers without a queue.
 pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
+/// Headers of more bytes than this are not sent on whole: they have to fit into one frame together with those that the
+/// bridge adds, and a frame of 128 KiB is what RabbitMQ takes.
+pub const MAX_HEADERS: usize = 64 * 1024;
+/// Names what was left out of such headers.
+const DROPPED_HEADER: &str = "ffn-dropped-headers";
+
 /// A subscription to a queue.
 pub struct Consumer {
     channel: Channel,
@@ -223,6 +229,17 @@ impl Delivery {
         headers.map(|(name, value)| (name.to_string(), plain(value))).collect()
     }
 
+    /// How many bytes of headers would be sent on with it, about.
+    pub fn headers_size(&self) -> usize {
+        self.sent_on().map(|(name, value)| weight(name.as_str(), value)).sum()
+    }
+
+    /// The headers as they came, without what the broker writes itself.
+    fn sent_on(&self) -> impl Iterator<Item = (&ShortString, &AMQPValue)> {
+        let headers = self.inner.properties.headers().iter().flat_map(|headers| headers.inner());
+        headers.filter(|(name, _)| !is_the_brokers(name.as_str()))
+    }
+
     /// What the broker says of itself having set the message aside, if it did so last.
     pub fn death(&self) -> Option<Death> {
         let AMQPValue::FieldArray(deaths) = self.inner.properties.headers().as_ref()?.inner().get("x-death")? else {
@@ -266,19 +283,26 @@ impl Delivery {
     /// The properties as they came, with headers added, for sending the delivery on.
     ///
     /// The broker's own record of dead-lettering is left out, else it takes a retry for an endless
-    /// loop and drops it; so is `expiration`, which would make the copy vanish.
+    /// loop and drops it; so is `expiration`, which would make the copy vanish. Of more than [`MAX_HEADERS`] the
+    /// largest are left out, and named.
     pub(super) fn properties_with(&self, headers: &[(&'static str, String)]) -> BasicProperties {
+        let mut came: Vec<_> = self.sent_on().collect();
+        came.sort_by_key(|(name, value)| weight(name.as_str(), value));
+        let mut dropped = Vec::new();
+        let mut size = self.headers_size();
+        while size > MAX_HEADERS
+            && let Some((name, value)) = came.pop()
+        {
+            size -= weight(name.as_str(), value);
+            dropped.push(name.as_str());
+        }
         let mut table = FieldTable::default();
-        if let Some(came) = self.inner.properties.headers() {
-            for (name, value) in came {
-                let broker_own = name.as_str() == "x-death"
-                    || name.as_str().starts_with("x-first-death-")
-                    || name.as_str().starts_with("x-last-death-")
-                    || name.as_str() == "x-delivery-count";
-                if !broker_own {
-                    table.insert(name.clone(), value.clone());
-                }
-            }
+        for (name, value) in came {
+            table.insert(name.clone(), value.clone());
+        }
+        if !dropped.is_empty() {
+            let names: String = dropped.join(", ").chars().take(1000).collect();
+            table.insert(DROPPED_HEADER.into(), AMQPValue::LongString(names.into()));
         }
         for (name, value) in headers {
             table.insert((*name).into(), AMQPValue::LongString(value.as_str().into()));
@@ -314,6 +338,28 @@ impl Delivery {
         }
         properties
     }
+}
+
+/// Whether it is a header by which the broker tells what became of a message.
+fn is_the_brokers(name: &str) -> bool {
+    name == "x-death"
+        || name.starts_with("x-first-death-")
+        || name.starts_with("x-last-death-")
+        || name == "x-delivery-count"
+}
+
+/// About how many bytes a header takes in a frame.
+fn weight(name: &str, value: &AMQPValue) -> usize {
+    const EACH: usize = 8;
+    let value = match value {
+        AMQPValue::LongString(text) => text.as_bytes().len(),
+        AMQPValue::ShortString(text) => text.as_str().len(),
+        AMQPValue::ByteArray(bytes) => bytes.as_slice().len(),
+        AMQPValue::FieldArray(values) => values.as_slice().iter().map(|value| weight("", value)).sum(),
+        AMQPValue::FieldTable(table) => table.inner().iter().map(|(name, value)| weight(name.as_str(), value)).sum(),
+        _ => EACH,
+    };
+    EACH + name.len() + value
 }
 
 /// A header's value for people.

@@ -18,7 +18,7 @@ use backon::ExponentialBuilder;
 
 pub use browse::Browse;
 pub use config::Config;
-pub use consumer::{Consumer, DIRECT_REPLY_TO, Death, Delivery, depth};
+pub use consumer::{Consumer, DIRECT_REPLY_TO, Death, Delivery, MAX_HEADERS, depth};
 pub use link::Link;
 pub use publisher::{Fates, Forward, Outgoing, Publisher};
 

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::broker::Delivery;
 use crate::broker::topology::ORDERING_KEY_HEADER;
+use crate::broker::{Delivery, MAX_HEADERS};
 use crate::domain::entity::event_id;
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 
@@ -106,11 +106,20 @@ pub fn decode(delivery: &Delivery, max_body: usize) -> Result<Command, Box<Refus
         let message = format!("has {size} bytes, and commands.max_body allows {max_body}");
         return Err(refuse(envelope, "", message));
     }
+    let headers = delivery.headers_size();
+    if headers > MAX_HEADERS {
+        let message = format!("are {headers} bytes, and {MAX_HEADERS} can be sent on");
+        return Err(refuse(envelope, "headers", message));
+    }
     match deadline(delivery, Utc::now()) {
         // Who puts a command back wants it done after all.
         Ok(_) if envelope.put_back.is_some() => {}
         Ok(deadline) => envelope.deadline = deadline,
         Err(message) => return Err(refuse(envelope, DEADLINE_HEADER, message)),
+    }
+    let ordering_key = delivery.header(ORDERING_KEY_HEADER);
+    if ordering_key.is_none() && delivery.has_header(ORDERING_KEY_HEADER) {
+        return Err(refuse(envelope, ORDERING_KEY_HEADER, "is no text".to_owned()));
     }
     let structured = delivery.content_type().is_some_and(is_structured);
     let (body, event_type) = if structured {
@@ -145,7 +154,7 @@ pub fn decode(delivery: &Delivery, max_body: usize) -> Result<Command, Box<Refus
         return Err(refuse(envelope, "type", message));
     }
     let digest = event_id(&[&envelope.command, body.get()]).simple().to_string();
-    Ok(Command { envelope, body, ordering_key: delivery.header(ORDERING_KEY_HEADER), digest })
+    Ok(Command { envelope, body, ordering_key, digest })
 }
 
 fn envelope(delivery: &Delivery) -> Envelope {

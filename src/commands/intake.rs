@@ -20,6 +20,8 @@ use crate::telemetry::Chain;
 
 /// How long a command is kept that can't be worked on before the broker gets it back.
 const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
+/// So many subscriptions in a row that broke before they brought anything: the message at the queue's head can't be read.
+const BARREN: u32 = 3;
 /// How long the commands queue is left alone at start while it is not known whether something is held:
 /// what comes from there meanwhile would have to go behind it.
 const HELD_FIRST: Duration = Duration::from_secs(2);
@@ -123,19 +125,29 @@ impl Intake {
     }
 
     /// One queue; gives its last subscription, which still holds what was not acknowledged.
+    ///
+    /// A message that breaks each subscription goes when the broker has counted its deliveries. What stands behind it is
+    /// delivered with it and counted as well: so it is taken alone, until something else comes.
     async fn run_queue(&self, queue: &str, prefetch: u16, crew: &Crew, stop: &CancellationToken) -> Option<Consumer> {
         let mut backoff = RETRY.build();
         let mut last: Option<Consumer> = None;
+        let mut barren = 0;
         while !stop.is_cancelled() {
+            let is_alone = barren >= BARREN;
             let subscribed = tokio::select! {
                 () = stop.cancelled() => break,
-                subscribed = self.subscribe(queue, prefetch) => subscribed,
+                subscribed = self.subscribe(queue, if is_alone { 1 } else { prefetch }) => subscribed,
             };
             match subscribed {
                 Ok(mut consumer) => {
                     backoff = RETRY.build();
                     tracing::info!(queue, "taking commands");
-                    self.take(queue, &mut consumer, crew, stop).await;
+                    let taken = self.take(queue, &mut consumer, is_alone, crew, stop).await;
+                    barren = if taken == 0 { barren + 1 } else { 0 };
+                    if is_alone && taken > 0 && !stop.is_cancelled() {
+                        consumer.close().await;
+                        continue;
+                    }
                     last = Some(consumer);
                 }
                 Err(error) => tracing::warn!(error = %Chain(&error), "commands can't be taken; trying again"),
@@ -157,24 +169,39 @@ impl Intake {
         Consumer::subscribe(&self.link, queue, prefetch).await
     }
 
-    async fn take(&self, queue: &str, consumer: &mut Consumer, crew: &Crew, stop: &CancellationToken) {
+    /// Hands on what a subscription brings until it breaks; how much that was. One that brings a message at a time
+    /// ends with the second: the first is done with then.
+    async fn take(
+        &self,
+        queue: &str,
+        consumer: &mut Consumer,
+        is_alone: bool,
+        crew: &Crew,
+        stop: &CancellationToken,
+    ) -> usize {
+        let mut taken = 0;
         loop {
             let delivery = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return taken,
                 delivery = consumer.next() => delivery,
             };
             match delivery {
+                Some(Ok(delivery)) if is_alone && taken > 0 => {
+                    delivery.give_back().await;
+                    return taken;
+                }
                 Some(Ok(delivery)) => crew.take(delivery, stop),
                 Some(Err(error)) => {
                     tracing::warn!(error = %Chain(&error), "the subscription to commands broke");
-                    return;
+                    return taken;
                 }
                 None => {
                     tracing::warn!(queue, "the subscription to commands ended: is the queue gone?");
-                    return;
+                    return taken;
                 }
             }
+            taken += 1;
         }
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::value::RawValue;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ use crate::ffn::{Auth, Client};
 use crate::metrics::CommandMetrics;
 use crate::schema::CommandValidator;
 use crate::schema::result::{CommandError, ErrorCode, FieldError, ResultSucceeded};
-use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, HELD, PutBack, Setback, Store, Trial};
+use crate::store::{self, Append, Arrival, Begin, CommandKey, Finished, PutBack, Setback, Store, Trial, Wait};
 use crate::telemetry::Chain;
 
 /// How long a waiting command holds back others of its key beyond its wait, before it counts as lost. It comes back
@@ -47,6 +48,8 @@ use crate::telemetry::Chain;
 const HOLD_GRACE: TimeDelta = TimeDelta::hours(24);
 /// A command that fails for so long while FFN answers the account is not FFN's trouble any more.
 const LONGEST_TROUBLE: TimeDelta = TimeDelta::hours(24);
+/// FFN may ask for a longer wait: it is asked again after this one.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest text in a header.
 const HEADER_LIMIT: usize = 1000;
 
@@ -291,7 +294,7 @@ impl Worker {
         let is_late = || command.envelope.deadline.is_some_and(|deadline| deadline <= Utc::now());
         let Some((trial, _alone)) = self.begin(job, accepted, is_late).await? else { return Ok(Settled::Done) };
         // Without an id of its own a redelivery can't be told from a first delivery by the inbox.
-        let Trial { attempt, crashes, first_failed_at, arrived_at, .. } = trial;
+        let Trial { attempt, crashes, first_failed_at, failing_since, arrived_at, .. } = trial;
         let Envelope { redelivered, has_own_id, has_lasting_id, .. } = command.envelope;
         // One that has brought its id with it is on record, however often it was delivered.
         let is_repetition = redelivered && !has_lasting_id;
@@ -322,7 +325,13 @@ impl Worker {
         };
         let begun = Instant::now();
         match executor.execute(&asked).await {
+            Outcome::Done { response, .. } if operation.is_read() && self.is_too_large(&response) => {
+                let error = too_large(response.get().len(), self.config.max_body);
+                self.fail(job, accepted, attempt, first_failed_at, error).await?;
+            }
             Outcome::Done { subject, reconciled, response } => {
+                // It is done, and can be read at FFN.
+                let response = if self.is_too_large(&response) { RawValue::NULL.to_owned() } else { response };
                 let result = ResultSucceeded {
                     command_id: key.id.clone(),
                     command: operation.name.to_owned(),
@@ -350,16 +359,21 @@ impl Worker {
             Outcome::Later { setback, error, .. }
                 if is_late()
                     || (setback.counts() && attempt >= self.config.max_attempts)
-                    || first_failed_at.is_some_and(|since| Utc::now() - since > LONGEST_TROUBLE) =>
+                    || failing_since.is_some_and(|since| Utc::now() - since > LONGEST_TROUBLE) =>
             {
                 self.fail(job, accepted, attempt, first_failed_at, exhausted(setback, attempt, error)).await?;
             }
             Outcome::Later { setback, after, error } => {
                 tracing::info!(account = %key.account, command = operation.name, command.id = key.id, attempt, error = error.message, "the command waits for its next attempt");
-                self.postpone(job, accepted, setback, after, first_failed_at).await?;
+                self.postpone(job, accepted, setback, after, failing_since).await?;
             }
         }
         Ok(Settled::Done)
+    }
+
+    /// Whether an answer would make a message that brokers don't take.
+    fn is_too_large(&self, response: &RawValue) -> bool {
+        response.get().len() > self.config.max_body
     }
 
     /// Writes down that a command is begun; `None` if it is not to be executed, which is then done with. One
@@ -392,7 +406,7 @@ impl Worker {
                     self.refuse(job, conflict(&command.envelope)).await?;
                     return Ok(None);
                 }
-                Begin::Behind(trial) if is_late() && !trial.in_doubt => {
+                Begin::Behind(trial) | Begin::Early { trial, .. } if is_late() && !trial.in_doubt => {
                     self.fail(job, accepted, trial.attempt, trial.first_failed_at, too_late()).await?;
                     return Ok(None);
                 }
@@ -400,11 +414,16 @@ impl Worker {
                     self.postpone(job, accepted, Setback::Behind, None, None).await?;
                     return Ok(None);
                 }
+                Begin::Early { due, .. } => {
+                    let left = (due - Utc::now()).to_std().unwrap_or_default();
+                    self.postpone(job, accepted, Setback::Behind, Some(left), None).await?;
+                    return Ok(None);
+                }
             };
             if alone.is_some() || trial.crashes.saturating_add(1) < self.config.max_crashes {
                 return Ok(Some((trial, alone)));
             }
-            self.store.wait(key, Setback::Suspected, Utc::now() + HOLD_GRACE).await?;
+            self.store.wait(key, Setback::Suspected, waiting(Utc::now(), Duration::ZERO)).await?;
             alone = Some(self.alone.lock().await);
         }
     }
@@ -428,11 +447,11 @@ impl Worker {
         let gate = &accepted.account.gate;
         if job.taken.is_some() {
             gate.pause();
-            self.store.wait(&accepted.key, setback, HELD).await?;
+            self.store.wait(&accepted.key, setback, Wait::HELD).await?;
             return Ok(Settled::Left);
         }
         let _holding = gate.pause_and_hold();
-        self.store.wait(&accepted.key, setback, HELD).await?;
+        self.store.wait(&accepted.key, setback, Wait::HELD).await?;
         self.hold(job, accepted).await
     }
 
@@ -561,12 +580,14 @@ impl Worker {
         accepted: &Accepted<'_>,
         setback: Setback,
         after: Option<Duration>,
-        first_failed_at: Option<DateTime<Utc>>,
+        failing_since: Option<DateTime<Utc>>,
     ) -> Result<(), Error> {
-        let deadline = accepted.command.envelope.deadline;
-        let step = wait_step(&self.broker.retry_steps, after, first_failed_at, deadline, Utc::now());
-        let hold_until = Utc::now() + TimeDelta::from_std(step).unwrap_or(TimeDelta::zero()) + HOLD_GRACE;
-        self.store.wait(&accepted.key, setback, hold_until).await?;
+        let (deadline, now) = (accepted.command.envelope.deadline, Utc::now());
+        let step = wait_step(&self.broker.retry_steps, after, failing_since, deadline, now);
+        // No queue may be as slow as FFN asks for: what comes from it too early goes there again.
+        let left = deadline.map_or(LONGEST_WAIT, |deadline| (deadline - now).to_std().unwrap_or_default());
+        let wait = after.unwrap_or(step).min(LONGEST_WAIT).min(left).max(step);
+        self.store.wait(&accepted.key, setback, waiting(now, wait)).await?;
         let headers = carried(&accepted.command.envelope);
         self.forward(job, &topology::wait_exchange(&self.broker, step), headers).await?;
         self.count(job, accepted.operation.name, "retried");
@@ -641,6 +662,18 @@ fn poisonous(crashes: u32) -> CommandError {
     }
 }
 
+/// The end of a read whose answer does not fit into a result.
+fn too_large(size: usize, limit: usize) -> CommandError {
+    CommandError {
+        code: ErrorCode::Rejected,
+        message: format!("FFN's answer has {size} bytes, and commands.max_body lets a result hold {limit}"),
+        retryable: false,
+        http_status: None,
+        ffn_error_code: None,
+        fields: Vec::new(),
+    }
+}
+
 /// What a command needs to be known by on its way through a waiting or held queue.
 fn carried(envelope: &Envelope) -> Vec<(&'static str, String)> {
     let id = (!envelope.has_own_id).then(|| (COMMAND_ID_HEADER, envelope.id.clone()));
@@ -664,12 +697,12 @@ fn exhausted(setback: Setback, attempts: u32, last: CommandError) -> CommandErro
 fn wait_step(
     steps: &[Duration],
     after: Option<Duration>,
-    first_failed_at: Option<DateTime<Utc>>,
+    failing_since: Option<DateTime<Utc>>,
     deadline: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Duration {
     let first = steps.first().copied().unwrap_or_default();
-    let failing = first_failed_at.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+    let failing = failing_since.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
     let wanted = match after {
         Some(after) => steps.iter().copied().find(|step| *step >= after).or(steps.last().copied()),
         None => steps.iter().copied().rfind(|step| *step <= failing),
@@ -678,6 +711,12 @@ fn wait_step(
     let left = deadline.map(|deadline| (deadline - now).to_std().unwrap_or_default());
     let is_in_time = |step: &Duration| *step <= wanted && left.is_none_or(|left| *step <= left);
     steps.iter().copied().rfind(is_in_time).unwrap_or(first)
+}
+
+/// A wait from now on, with what a broker that is down may add to it.
+fn waiting(now: DateTime<Utc>, wait: Duration) -> Wait {
+    let due = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::zero());
+    Wait { due, hold_until: due + HOLD_GRACE }
 }
 
 /// A publisher's text, short enough for a log or a message.

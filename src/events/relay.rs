@@ -5,6 +5,8 @@
 //! anything later is; so a subscriber may see a message twice but, forgetting repeats, in order. The one
 //! exception is the broker's own refusal of a single message (a nack, from a queue that is full and set to
 //! reject): later ones of the same burst may have arrived before it. A message that no queue is bound for counts as done: it stays in the journal, marked.
+//! So does an answer that its caller's queue refuses: the result is told on the results exchange, and nobody else
+//! waits for that queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +90,10 @@ impl Relay {
                 self.journal.rows_after(&self.lane, last, BURST)
             );
             recorded?;
+            let published = match published {
+                Err(broker::Error::Nack) if is_one_answer(&rows) => Ok(vec![0]),
+                published => published,
+            };
             match published {
                 Ok(unroutable) => {
                     backoff = RETRY.build();
@@ -169,6 +175,11 @@ impl Relay {
         }
         Confirmed { position, unroutable: returned.iter().map(|row| row.position).collect() }
     }
+}
+
+/// Whether it is one message alone, straight to a queue that a caller has named.
+fn is_one_answer(rows: &[JournalRow]) -> bool {
+    matches!(rows, [row] if row.message.destination.exchange.is_empty())
 }
 
 /// An event's type as a label: a status that FFN invents tomorrow must not grow the label set.

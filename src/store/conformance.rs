@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::SubsecRound;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -52,6 +53,8 @@ macro_rules! conformance {
             setbacks_count_and_doubt_as_they_should
             a_waiting_command_holds_back_later_ones_of_its_key
             a_held_command_holds_back_later_ones_of_its_key_until_it_is_begun_or_released
+            a_command_is_not_begun_before_it_is_due_and_no_repetition_costs_an_attempt
+            what_was_before_a_command_was_held_is_no_trouble_of_its_own
             the_same_id_for_something_else_is_a_conflict
             a_result_enters_the_journal_with_the_outcome
             an_event_names_the_command_that_it_came_from
@@ -452,7 +455,7 @@ pub(super) async fn commands_leave_when_they_are_old_and_finished(store: &impl S
     }
     let key = |id: &str| arrival(id, "d").key;
     let failed = || Finished { error: Some(("rejected".into(), "no".into())), ..finished() };
-    store.wait(&key("waiting"), Setback::NoEffect, at(0)).await.unwrap();
+    store.wait(&key("waiting"), Setback::NoEffect, over()).await.unwrap();
     store.finish(&key("done"), finished(), vec![], none()).await.unwrap();
     store.finish(&key("failed"), failed(), vec![], none()).await.unwrap();
     store.finish(&key("aside"), failed(), vec![], none()).await.unwrap();
@@ -492,6 +495,16 @@ fn arrival(id: &str, digest: &str) -> Arrival {
     }
 }
 
+/// A wait that holds nobody back any more.
+fn over() -> Wait {
+    Wait { due: at(0), hold_until: at(0) }
+}
+
+/// A wait that holds others back, though it is due.
+fn holding() -> Wait {
+    Wait { due: at(0), hold_until: Utc::now() + chrono::TimeDelta::hours(1) }
+}
+
 fn finished() -> Finished {
     let event = draft(Lane::Results, 9, false).event;
     Finished { event, error: None, attempts: 1, first_failed_at: None, set_aside: false }
@@ -515,7 +528,7 @@ pub(super) async fn a_command_is_executed_once_and_then_answered_from_the_log(st
         store.set_aside(&key).await.unwrap();
     }
     // A wait that comes late makes nothing unfinished.
-    store.wait(&key, Setback::InDoubt, at(4_000_000_000)).await.unwrap();
+    store.wait(&key, Setback::InDoubt, Wait { due: at(0), hold_until: at(4_000_000_000) }).await.unwrap();
     assert!(matches!(store.begin(arrival("c1", "d")).await.unwrap(), Begin::Finished(_)));
     // Another account's command of that id is another command.
     let mut foreign = arrival("c1", "d");
@@ -536,11 +549,11 @@ pub(super) async fn starts_without_an_end_are_counted_until_one_has_an_end(store
     };
     assert_eq!([crashes().await, crashes().await, crashes().await], [0, 1, 2]);
     // Held back or put off it was not begun; after a setback it has survived.
-    store.wait(&key, Setback::Behind, at(0)).await.unwrap();
+    store.wait(&key, Setback::Behind, over()).await.unwrap();
     assert_eq!([crashes().await, crashes().await], [2, 3]);
-    store.wait(&key, Setback::Suspected, at(0)).await.unwrap();
+    store.wait(&key, Setback::Suspected, over()).await.unwrap();
     assert_eq!(crashes().await, 3);
-    store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
+    store.wait(&key, Setback::NotTried, over()).await.unwrap();
     assert_eq!([crashes().await, crashes().await], [0, 1]);
     let failed = Finished { error: Some(("outcome-unknown".into(), "no".into())), ..finished() };
     store.finish(&key, failed.clone(), vec![], none()).await.unwrap();
@@ -553,14 +566,14 @@ pub(super) async fn starts_without_an_end_are_counted_until_one_has_an_end(store
 pub(super) async fn setbacks_count_and_doubt_as_they_should(store: &impl Store) {
     let key = arrival("c1", "d").key;
     assert_eq!(execute(store, "c1").await, (1, false));
-    store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
+    store.wait(&key, Setback::NotTried, over()).await.unwrap();
     // Whether an attempt that was begun and not made leaves a doubt is the worker's word: none.
     assert_eq!(execute(store, "c1").await, (1, false));
-    store.wait(&key, Setback::InDoubt, at(0)).await.unwrap();
+    store.wait(&key, Setback::InDoubt, over()).await.unwrap();
     assert_eq!(execute(store, "c1").await, (2, true));
-    store.wait(&key, Setback::NotTried, at(0)).await.unwrap();
+    store.wait(&key, Setback::NotTried, over()).await.unwrap();
     assert_eq!(execute(store, "c1").await, (2, true));
-    store.wait(&key, Setback::NoEffect, at(0)).await.unwrap();
+    store.wait(&key, Setback::NoEffect, over()).await.unwrap();
     let Begin::Execute(Trial { attempt, in_doubt, first_failed_at, .. }) =
         store.begin(arrival("c1", "d")).await.unwrap()
     else {
@@ -573,7 +586,7 @@ pub(super) async fn setbacks_count_and_doubt_as_they_should(store: &impl Store) 
 pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &impl Store) {
     let first = arrival("c1", "d").key;
     execute(store, "c1").await;
-    store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
+    store.wait(&first, Setback::NoEffect, holding()).await.unwrap();
     assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind(_)));
     let mut elsewhere = arrival("c3", "d");
     elsewhere.ordering_key = "SO-2".into();
@@ -584,7 +597,7 @@ pub(super) async fn a_waiting_command_holds_back_later_ones_of_its_key(store: &i
     assert_eq!(execute(store, "c2").await, (1, false));
     // One that waits too long counts as lost.
     let second = arrival("c2", "d").key;
-    store.wait(&second, Setback::NoEffect, Utc::now() - chrono::TimeDelta::seconds(1)).await.unwrap();
+    store.wait(&second, Setback::NoEffect, over()).await.unwrap();
     assert_eq!(execute(store, "c4").await, (1, false));
 }
 
@@ -595,19 +608,54 @@ pub(super) async fn a_held_command_holds_back_later_ones_of_its_key_until_it_is_
     assert_eq!(execute(store, "c1").await, (1, false));
     store.hold(&first).await.unwrap();
     assert_eq!(execute(store, "c1").await, (2, true));
-    store.wait(&first, Setback::NoEffect, at(0)).await.unwrap();
+    store.wait(&first, Setback::NoEffect, over()).await.unwrap();
     store.hold(&first).await.unwrap();
     assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind(_)));
     assert_eq!(execute(store, "c1").await, (3, false));
-    store.wait(&first, Setback::NotTried, HELD).await.unwrap();
+    store.wait(&first, Setback::NotTried, Wait::HELD).await.unwrap();
     store.release(&other()).await.unwrap();
     assert!(matches!(store.begin(arrival("c2", "d")).await.unwrap(), Begin::Behind(_)));
     store.release(&acme()).await.unwrap();
     assert_eq!(execute(store, "c2").await, (1, false));
     // A wait in the ladder is none of that.
-    store.wait(&first, Setback::NoEffect, Utc::now() + chrono::TimeDelta::hours(1)).await.unwrap();
+    store.wait(&first, Setback::NoEffect, holding()).await.unwrap();
     store.release(&acme()).await.unwrap();
     assert!(matches!(store.begin(arrival("c3", "d")).await.unwrap(), Begin::Behind(_)));
+}
+
+pub(super) async fn a_command_is_not_begun_before_it_is_due_and_no_repetition_costs_an_attempt(store: &impl Store) {
+    let key = arrival("c1", "d").key;
+    assert_eq!(execute(store, "c1").await, (1, false));
+    let due = Utc::now().trunc_subsecs(3) + chrono::TimeDelta::hours(1);
+    store.wait(&key, Setback::NoEffect, Wait { due, hold_until: due }).await.unwrap();
+    for _ in 0..3 {
+        let Begin::Early { trial, due: told } = store.begin(arrival("c1", "d")).await.unwrap() else {
+            panic!("begun too early")
+        };
+        assert_eq!((trial.attempt, told), (1, due));
+        // It is sent to wait again: that leaves its time as it was.
+        store.wait(&key, Setback::Behind, Wait { due: at(0), hold_until: due }).await.unwrap();
+    }
+    store.wait(&key, Setback::NoEffect, over()).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (2, false));
+}
+
+pub(super) async fn what_was_before_a_command_was_held_is_no_trouble_of_its_own(store: &impl Store) {
+    let key = arrival("c1", "d").key;
+    let begun = async || match store.begin(arrival("c1", "d")).await.unwrap() {
+        Begin::Execute(trial) => (trial.first_failed_at.is_some(), trial.failing_since.is_some()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(begun().await, (false, false));
+    store.wait(&key, Setback::NoEffect, over()).await.unwrap();
+    assert_eq!(begun().await, (true, true));
+    store.wait(&key, Setback::NotTried, Wait::HELD).await.unwrap();
+    assert_eq!(begun().await, (true, false));
+    store.wait(&key, Setback::Away, over()).await.unwrap();
+    assert_eq!(begun().await, (true, true));
+    store.wait(&key, Setback::NoEffect, over()).await.unwrap();
+    store.hold(&key).await.unwrap();
+    assert_eq!(begun().await, (true, false));
 }
 
 pub(super) async fn the_same_id_for_something_else_is_a_conflict(store: &impl Store) {
@@ -763,14 +811,14 @@ pub(super) async fn what_surely_had_no_effect_has_caused_nothing_and_what_may_ha
     let of = async |number, second| cause_of(store, "stock.ReservationCanceled", number, at(second)).await;
     let key = |id: &str| arrival(id, "d").key;
     begun(store, cancel("c1", "A", 100)).await;
-    store.wait(&key("c1"), Setback::NoEffect, at(0)).await.unwrap();
+    store.wait(&key("c1"), Setback::NoEffect, over()).await.unwrap();
     assert_eq!(of("A", 100).await, None);
     begun(store, cancel("c1", "A", 200)).await;
     assert_eq!((of("A", 100).await, of("A", 200).await), (None, Some("c1".to_owned())));
     // In doubt, and begun again: the first time counts, and until a day after the last.
-    store.wait(&key("c1"), Setback::InDoubt, at(0)).await.unwrap();
+    store.wait(&key("c1"), Setback::InDoubt, over()).await.unwrap();
     begun(store, cancel("c1", "A", 300)).await;
-    store.wait(&key("c1"), Setback::NotTried, at(0)).await.unwrap();
+    store.wait(&key("c1"), Setback::NotTried, over()).await.unwrap();
     for second in [200, 250, 300, 300 + 86_400] {
         assert_eq!(of("A", second).await.as_deref(), Some("c1"), "{second}");
     }

@@ -301,6 +301,13 @@ pub enum Begin {
     Conflict,
     /// An earlier command of the same key waits for its next attempt: this one has to wait too.
     Behind(Trial),
+    /// It waits itself, and not long enough yet: a repetition, or a wait that is longer than any queue's.
+    Early {
+        /// Where it stands.
+        trial: Trial,
+        /// When its next attempt is due.
+        due: DateTime<Utc>,
+    },
 }
 
 /// Where a command stands that is not finished.
@@ -314,6 +321,8 @@ pub struct Trial {
     pub crashes: u32,
     /// When the first attempt failed, if one has.
     pub first_failed_at: Option<DateTime<Utc>>,
+    /// The same without what was before it was held: since when FFN, though it answers, has kept it from an end.
+    pub failing_since: Option<DateTime<Utc>>,
     /// When the command came first.
     pub arrived_at: DateTime<Utc>,
 }
@@ -372,7 +381,7 @@ pub enum Setback {
     Away,
     /// It was not tried after all: the account or FFN is not able to. The attempt does not count.
     NotTried,
-    /// It was held back by [`Begin::Behind`].
+    /// It was held back by [`Begin::Behind`], or [`Begin::Early`].
     Behind,
     /// It was put off because earlier starts had no end. The attempt does not count, and they go on counting.
     Suspected,
@@ -399,17 +408,30 @@ impl Setback {
     }
 }
 
-/// The end of the wait of a command in its account's held queue: none, until it is begun again.
-pub const HELD: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+/// How long a command waits that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// When its next attempt is due. One that was not tried keeps what it had.
+    pub due: DateTime<Utc>,
+    /// Until then later commands of its ordering key are held back; after that it counts as lost.
+    pub hold_until: DateTime<Utc>,
+}
+
+impl Wait {
+    /// In its account's held queue: until it is begun again.
+    pub const HELD: Self = Self { due: DateTime::UNIX_EPOCH, hold_until: HELD };
+}
+
+/// The end of the wait of a command in its account's held queue: none.
+const HELD: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
 
 /// The command log: which commands were seen, tried and finished.
 pub trait CommandLog: Send + Sync {
     /// Records a delivery before the call that it asks for, durably, and says what to do with it.
     fn begin(&self, arrival: Arrival) -> Pending<'_, Begin>;
 
-    /// Records that the command goes to a waiting queue. Until `hold_until` later commands of its
-    /// ordering key are held back; then it counts as lost from there.
-    fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, hold_until: DateTime<Utc>) -> Pending<'a, ()>;
+    /// Records that the command goes to a waiting queue, or to its account's held queue.
+    fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, wait: Wait) -> Pending<'a, ()>;
 
     /// Records that a command which was to be tried again goes to its account's held queue: later ones of
     /// its ordering key are held back until it is begun again, or [`CommandLog::release`] counts it as

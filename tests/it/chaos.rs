@@ -304,7 +304,7 @@ async fn start(broken: Broken) -> World {
         Broken::Nothing => {}
         Broken::Inbox => world.alter(
             "CREATE TRIGGER forgets AFTER UPDATE ON commands
-             BEGIN UPDATE commands SET state = 'waiting', in_doubt = 0, result = NULL, hold_until = 0
+             BEGIN UPDATE commands SET state = 'waiting', in_doubt = 0, result = NULL, hold_until = 0, due = 0
                    WHERE arrival = NEW.arrival; END",
         ),
         Broken::LookUp => {

@@ -1,6 +1,6 @@
 //! The command log in SQLite.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
@@ -10,14 +10,14 @@ use super::thread::{Access, Fault};
 use crate::domain::account::AccountName;
 use crate::domain::cause::Effects;
 use crate::domain::message::Draft;
-use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback, Trial};
+use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback, Trial, Wait};
 
 impl CommandLog for Sqlite {
     fn begin(&self, arrival: Arrival) -> Pending<'_, Begin> {
         Box::pin(self.handle.call(Access::Write, "record a command", move |connection| begin(connection, &arrival)))
     }
 
-    fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, hold_until: DateTime<Utc>) -> Pending<'a, ()> {
+    fn wait<'a>(&'a self, key: &'a CommandKey, setback: Setback, wait: Wait) -> Pending<'a, ()> {
         let key = key.clone();
         Box::pin(self.handle.call(Access::Write, "record a setback", move |connection| {
             let now = Utc::now().timestamp_millis();
@@ -34,7 +34,9 @@ impl CommandLog for Sqlite {
                 .prepare_cached(
                     "UPDATE commands SET state = 'waiting', attempts = MAX(attempts - ?3, 0), crashes = crashes * ?7,
                          in_doubt = COALESCE(?4, in_doubt), hold_until = ?5,
-                         first_failed_at = COALESCE(first_failed_at, ?6)
+                         first_failed_at = COALESCE(first_failed_at, ?6),
+                         failing_since = CASE WHEN ?8 THEN NULL ELSE COALESCE(failing_since, ?6) END,
+                         due = CASE WHEN ?6 IS NULL THEN due ELSE ?9 END
                      WHERE account = ?1 AND id = ?2 AND state <> 'finished' RETURNING arrival, in_doubt",
                 )?
                 .query_row(
@@ -43,10 +45,12 @@ impl CommandLog for Sqlite {
                         key.id,
                         attempts_back,
                         doubt,
-                        hold_until.timestamp_millis(),
+                        wait.hold_until.timestamp_millis(),
                         failed_at,
                         // One that was not really begun: that says nothing of its earlier starts.
                         matches!(setback, Setback::Behind | Setback::Suspected),
+                        wait == Wait::HELD,
+                        wait.due.timestamp_millis(),
                     ],
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
@@ -64,7 +68,8 @@ impl CommandLog for Sqlite {
             // One that is `running` was cut off, and stays in doubt.
             connection
                 .prepare_cached(
-                    "UPDATE commands SET hold_until = ?3 WHERE account = ?1 AND id = ?2 AND state = 'waiting'",
+                    "UPDATE commands SET hold_until = ?3, due = 0, failing_since = NULL
+                     WHERE account = ?1 AND id = ?2 AND state = 'waiting'",
                 )?
                 .execute(params![key.account.as_str(), key.id, HELD.timestamp_millis()])?;
             Ok(())
@@ -137,6 +142,8 @@ struct Row {
     attempts: u32,
     crashes: u32,
     first_failed_at: Option<i64>,
+    failing_since: Option<i64>,
+    due: i64,
     result: Option<String>,
     set_aside: bool,
     arrived_at: i64,
@@ -153,7 +160,8 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
         .execute(params![account, arrival.key.id, arrival.routing_key, arrival.digest, arrival.ordering_key, now])?;
     let mut row = connection
         .prepare_cached(
-            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside, crashes, arrived_at
+            "SELECT arrival, digest, state, in_doubt, attempts, first_failed_at, result, set_aside, crashes, arrived_at,
+                 failing_since, due
              FROM commands WHERE account = ?1 AND id = ?2",
         )?
         .query_row((account, &arrival.key.id), |row| {
@@ -168,6 +176,8 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
                 set_aside: row.get(7)?,
                 crashes: row.get(8)?,
                 arrived_at: row.get(9)?,
+                failing_since: row.get(10)?,
+                due: row.get(11)?,
             })
         })?;
     if row.digest != arrival.digest {
@@ -182,9 +192,13 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
         };
         row.attempts = 0;
         row.crashes = 0;
+        row.failing_since = None;
         row.in_doubt = put_back.in_doubt;
         connection
-            .prepare_cached("UPDATE commands SET result = NULL, finished_at = NULL, set_aside = 0 WHERE arrival = ?1")?
+            .prepare_cached(
+                "UPDATE commands SET result = NULL, finished_at = NULL, set_aside = 0, failing_since = NULL
+                 WHERE arrival = ?1",
+            )?
             .execute([row.arrival])?;
     }
     // One that is put back may not be on record any more.
@@ -201,18 +215,25 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
         .query_row((account, &arrival.ordering_key, row.arrival, now), |_| Ok(()))
         .optional()?
         .is_some();
+    let is_early = row.state == "waiting" && row.due > now;
+    let has_to_wait = earlier_waits || is_early;
     let (state, attempt) =
-        if earlier_waits { ("waiting", row.attempts) } else { ("running", row.attempts.saturating_add(1)) };
+        if has_to_wait { ("waiting", row.attempts) } else { ("running", row.attempts.saturating_add(1)) };
     connection
         .prepare_cached(
             "UPDATE commands SET state = ?2, attempts = ?3, in_doubt = ?4, crashes = ?5 WHERE arrival = ?1",
         )?
         .execute((row.arrival, state, attempt, in_doubt, crashes))?;
-    if !earlier_waits {
+    if !has_to_wait {
         causes::begun(connection, row.arrival, &arrival.effects)?;
     }
     let first_failed_at = row.first_failed_at.map(instant).transpose()?;
+    let failing_since = row.failing_since.map(instant).transpose()?;
     let arrived_at = instant(row.arrived_at)?;
-    let trial = Trial { attempt, in_doubt, crashes, first_failed_at, arrived_at };
-    Ok(if earlier_waits { Begin::Behind(trial) } else { Begin::Execute(trial) })
+    let trial = Trial { attempt, in_doubt, crashes, first_failed_at, failing_since, arrived_at };
+    Ok(match (earlier_waits, is_early) {
+        (true, _) => Begin::Behind(trial),
+        (false, true) => Begin::Early { trial, due: instant(row.due)? },
+        (false, false) => Begin::Execute(trial),
+    })
 }

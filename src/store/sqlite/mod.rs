@@ -27,7 +27,8 @@ use self::thread::Handle;
 use super::{Error, Keyring};
 
 /// The schema, step by step. Steps are never changed once released, only added.
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql")), M::up(include_str!("causes.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("schema.sql")), M::up(include_str!("causes.sql")), M::up(include_str!("waits.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How long a statement waits for another process.

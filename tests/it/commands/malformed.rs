@@ -315,3 +315,37 @@ async fn a_body_larger_than_allowed_is_refused_unread_and_one_of_that_size_is_no
     assert!(told.contains("65537") && told.contains("commands.max_body"), "{told}");
     assert_eq!(world.simulator.requests("POST", "/outbounds").await.len(), 1);
 }
+
+#[tokio::test]
+async fn headers_that_no_frame_has_room_for_are_refused_and_hold_up_nobody() {
+    let world = setup().start().await;
+    let mut results = world.broker.results().await;
+    let mut dead = world.broker.dead_letters().await;
+    let mut headers = header("huge", &"x".repeat(130_000));
+    headers.insert("small".into(), AMQPValue::LongString("kept".into()));
+    let (body, properties) = (order("SO-1").to_string(), with_id("c-1").with_headers(headers));
+    world.broker.publish(&world.names.commands(), "acme.outbound.create", properties, body.as_bytes()).await;
+    let refused = result_of(&mut results, "c-1").await;
+    assert_eq!(outcome(&refused), "failed invalid-command");
+    assert_eq!(refused.data()["error"]["fields"][0]["path"], "headers");
+    let letter = dead.next().await;
+    assert_eq!((letter.id(), letter.text()), ("c-1".to_owned(), body));
+    assert_eq!(letter.header("ffn-dropped-headers").as_deref(), Some("huge"));
+    assert_eq!(letter.header("small").as_deref(), Some("kept"));
+    let next = run(&world, &mut results, "acme.outbound.create", "c-2", &order("SO-2")).await;
+    assert_eq!(outcome(&next), "succeeded");
+    assert!(world.bridge.lines().iter().all(|line| !line.contains("can't be sent on")), "it was tried");
+}
+
+#[tokio::test]
+async fn an_ordering_key_that_is_no_text_is_refused() {
+    let world = setup().start().await;
+    let mut results = world.broker.results().await;
+    let mut headers = FieldTable::default();
+    headers.insert("ffn-ordering-key".into(), AMQPValue::LongInt(5));
+    let (body, properties) = (order("SO-1").to_string(), with_id("c-1").with_headers(headers));
+    world.broker.publish(&world.names.commands(), "acme.outbound.create", properties, body.as_bytes()).await;
+    let refused = result_of(&mut results, "c-1").await;
+    assert_eq!(outcome(&refused), "failed invalid-command");
+    assert_eq!(refused.data()["error"]["fields"][0]["path"], "ffn-ordering-key");
+}

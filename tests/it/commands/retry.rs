@@ -102,6 +102,47 @@ async fn no_call_is_made_before_the_time_that_ffn_asks_for() {
 }
 
 #[tokio::test]
+async fn a_wait_that_ffn_asks_for_is_kept_though_no_queue_is_as_slow_and_repetitions_come_meanwhile() {
+    // It is the command's own wait: not the account's, which 429 and 503 ask for.
+    let world = setup_with("retry_steps = [\"300ms\"]\nmax_attempts = 3\nquick_attempts = 1").start().await;
+    let mut results = world.broker.results().await;
+    let locked = json!({"errorCode": {"code": "Outbounds_OutboundCreationIsLocked", "description": "locked"}});
+    world.simulator.fault(posts(1, json!({"status": 423, "body": locked, "headers": {"Retry-After": "3"}}))).await;
+    for _ in 0..5 {
+        world.broker.command("acme.outbound.create", "c-1", &order("SO-1")).await;
+    }
+    let all = super::results_of(&mut results, "c-1", 5).await;
+    let is_end = |end: &crate::support::Message| outcome(end) == "succeeded" && end.data()["attempts"] == 2;
+    assert!(all.iter().all(is_end), "a repetition was an attempt: {}", all[0].text());
+    let calls = world.simulator.get("requests?since=0").await["requests"].as_array().unwrap().clone();
+    let is_sent = |call: &&Value| call["path"].as_str().unwrap().ends_with("/merchant/outbounds");
+    let calls: Vec<&Value> = calls.iter().filter(is_sent).collect();
+    let at = |call: &Value| time(call["time"].as_str().unwrap());
+    assert!(at(&calls[1]) - at(&calls[0]) >= TimeDelta::milliseconds(2980), "{calls:#?}");
+    only(&world.simulator, "SO-1").await;
+}
+
+#[tokio::test]
+async fn trouble_of_before_an_outage_does_not_end_a_command_after_it() {
+    let mut world = setup_with("retry_steps = [\"300ms\"]\nquick_attempts = 1").start().await;
+    let mut results = world.broker.results().await;
+    world.simulator.fault(json!({"times": 0, "kind": {"status": 503}})).await;
+    world.broker.command("acme.outbound.create", "c-1", &order("SO-1")).await;
+    holds(&world, &world.broker, 1).await;
+    world.bridge.kill();
+    // The outage has lasted for two days.
+    world.alter(
+        "UPDATE commands SET first_failed_at = first_failed_at - 172800000, arrived_at = arrived_at - 172800000",
+    );
+    world.simulator.control("DELETE", "faults", None).await;
+    world.simulator.fault(posts(1, json!({"status": 500}))).await;
+    world.bridge.start().await;
+    let result = result_of(&mut results, "c-1").await;
+    assert_eq!(outcome(&result), "succeeded", "{}", result.text());
+    only(&world.simulator, "SO-1").await;
+}
+
+#[tokio::test]
 async fn a_limit_that_lasts_longer_than_all_attempts_costs_none() {
     let world = setup_with("retry_steps = [\"300ms\"]\nmax_attempts = 1\nquick_attempts = 1").start().await;
     let mut results = world.broker.results().await;

@@ -8,7 +8,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
-use super::{header, only, order, outcome, result_of, run, setup, with_id};
+use super::{header, only, order, outcome, result_of, run, setup, setup_with, with_id};
 use crate::support::broker::shared_url;
 use crate::support::until;
 
@@ -248,4 +248,41 @@ async fn the_callers_trace_goes_on_in_the_result() {
         .publish(&world.names.commands(), "acme.outbound.create", odd, order("SO-3").to_string().as_bytes())
         .await;
     assert_eq!(outcome(&result_of(&mut results, "c-3").await), "succeeded");
+}
+
+#[tokio::test]
+async fn a_callers_full_queue_keeps_no_result_from_anybody() {
+    let world = setup().start().await;
+    let mut results = world.broker.results().await;
+    let full = world.broker.full("full.reply").await;
+    let get = json!({}).to_string();
+    for number in 0..4 {
+        let properties = with_id(&format!("c-{number}")).with_reply_to(full.as_str().into());
+        world.broker.publish(&world.names.commands(), "acme.user.get", properties, get.as_bytes()).await;
+    }
+    for number in 0..4 {
+        assert_eq!(outcome(&result_of(&mut results, &format!("c-{number}")).await), "succeeded");
+    }
+    let next = run(&world, &mut results, "acme.user.get", "c-9", &json!({})).await;
+    assert_eq!(outcome(&next), "succeeded");
+    assert_eq!(world.broker.depth(&full).await, 1);
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_a_message_may_be_is_no_result() {
+    let world = setup_with("max_body = \"4KiB\"").start().await;
+    let mut results = world.broker.results().await;
+    let created = run(&world, &mut results, "acme.outbound.create", "c-1", &order("SO-1")).await;
+    let mut large = created.data()["response"].clone();
+    large["note"] = json!("x".repeat(5_000));
+    for (method, status) in [("GET", 200), ("POST", 201)] {
+        let answer = json!({"status": status, "body": large, "after": true});
+        world.simulator.fault(json!({"match": {"method": method, "path": "/outbounds"}, "kind": answer})).await;
+    }
+    let read = run(&world, &mut results, "acme.outbound.get", "c-2", &json!({"outboundId": "SO-1"})).await;
+    assert_eq!(outcome(&read), "failed rejected");
+    assert!(read.data()["error"]["message"].as_str().unwrap().contains("commands.max_body"), "{}", read.text());
+    let made = run(&world, &mut results, "acme.outbound.create", "c-3", &order("SO-2")).await;
+    assert_eq!((outcome(&made), &made.data()["response"]), ("succeeded".to_owned(), &json!(null)));
+    only(&world.simulator, "SO-2").await;
 }

@@ -96,14 +96,20 @@ impl Broker {
 
     /// A queue that takes one message and rejects all others, bound to everything.
     pub async fn bind_full(&self, name: &str, exchange: &str) -> String {
+        let queue = self.full(name).await;
+        let (options, table) = (QueueBindOptions::default(), FieldTable::default());
+        self.channel.queue_bind(queue.as_str().into(), exchange.into(), "#".into(), options, table).await.unwrap();
+        queue
+    }
+
+    /// A queue that takes one message and rejects all others.
+    pub async fn full(&self, name: &str) -> String {
         let queue = self.names.queue(name);
         let mut arguments = FieldTable::default();
         arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
         arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
         let options = QueueDeclareOptions { durable: true, ..Default::default() };
         self.channel.queue_declare(queue.as_str().into(), options, arguments).await.unwrap();
-        let (options, table) = (QueueBindOptions::default(), FieldTable::default());
-        self.channel.queue_bind(queue.as_str().into(), exchange.into(), "#".into(), options, table).await.unwrap();
         queue
     }
 
