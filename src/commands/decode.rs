@@ -127,7 +127,8 @@ pub fn decode(delivery: &Delivery, max_body: usize) -> Result<Command, Box<Refus
             Ok(event) => {
                 adopt_id(&mut envelope, event.id);
                 let Some(data) = event.data else {
-                    return Err(refuse(envelope, "data", "is required: it holds the command".to_owned()));
+                    let message = "is required: it holds the command, as JSON (data_base64 is not taken)";
+                    return Err(refuse(envelope, "data", message.to_owned()));
                 };
                 (data, event.event_type)
             }
