@@ -20,7 +20,8 @@ use crate::telemetry::Chain;
 
 /// How long a command is kept that can't be worked on before the broker gets it back.
 const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
-/// So many subscriptions in a row that broke before they brought anything: the message at the queue's head can't be read.
+/// After so many subscriptions in a row that broke before anything can have been settled, it may be a message that
+/// breaks them.
 const BARREN: u32 = 3;
 /// How long the commands queue is left alone at start while it is not known whether something is held:
 /// what comes from there meanwhile would have to go behind it.
@@ -126,8 +127,8 @@ impl Intake {
 
     /// One queue; gives its last subscription, which still holds what was not acknowledged.
     ///
-    /// A message that breaks each subscription goes when the broker has counted its deliveries. What stands behind it is
-    /// delivered with it and counted as well: so it is taken alone, until something else comes.
+    /// A message that breaks each subscription goes when the broker has counted its deliveries. What stands around it is
+    /// delivered with it and counted as well: so they are taken one at a time then, for as many as would come at once.
     async fn run_queue(&self, queue: &str, prefetch: u16, crew: &Crew, stop: &CancellationToken) -> Option<Consumer> {
         let mut backoff = RETRY.build();
         let mut last: Option<Consumer> = None;
@@ -142,9 +143,10 @@ impl Intake {
                 Ok(mut consumer) => {
                     backoff = RETRY.build();
                     tracing::info!(queue, "taking commands");
-                    let taken = self.take(queue, &mut consumer, is_alone, crew, stop).await;
-                    barren = if taken == 0 { barren + 1 } else { 0 };
-                    if is_alone && taken > 0 && !stop.is_cancelled() {
+                    let most = if is_alone { usize::from(prefetch) } else { usize::MAX };
+                    let taken = self.take(queue, &mut consumer, most, crew, stop).await;
+                    barren = if taken < usize::from(prefetch) { barren + 1 } else { 0 };
+                    if taken == most {
                         consumer.close().await;
                         continue;
                     }
@@ -169,13 +171,12 @@ impl Intake {
         Consumer::subscribe(&self.link, queue, prefetch).await
     }
 
-    /// Hands on what a subscription brings until it breaks; how much that was. One that brings a message at a time
-    /// ends with the second: the first is done with then.
+    /// Hands on what a subscription brings, until it breaks or brings more than that; how much it was.
     async fn take(
         &self,
         queue: &str,
         consumer: &mut Consumer,
-        is_alone: bool,
+        most: usize,
         crew: &Crew,
         stop: &CancellationToken,
     ) -> usize {
@@ -187,7 +188,8 @@ impl Intake {
                 delivery = consumer.next() => delivery,
             };
             match delivery {
-                Some(Ok(delivery)) if is_alone && taken > 0 => {
+                Some(Ok(delivery)) if taken == most => {
+                    // Of those that came one at a time all others are settled.
                     delivery.give_back().await;
                     return taken;
                 }

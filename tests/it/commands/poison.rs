@@ -76,14 +76,17 @@ fn short(text: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_message_whose_texts_are_no_utf_8_is_set_aside_and_none_behind_it() {
     const MESSAGE_ID: u16 = 1 << 7;
-    let world = setup().start().await;
+    let mut world = setup().start().await;
     let mut results = world.broker.results().await;
     let commands = world.names.commands();
+    // All of them are there when it begins: each of its deliveries is one of theirs.
+    assert_eq!(world.bridge.stop().await, Some(0));
     let body = order("SO-1").to_string();
     Raw::connect().publish(&commands, b"acme.outbound.create", MESSAGE_ID, &short(b"\xff\xfe"), body.as_bytes());
     for number in 0..20 {
         world.broker.command("acme.user.get", &format!("c-{number}"), &json!({})).await;
     }
+    world.bridge.start().await;
     until_within(Duration::from_secs(100), "it to be set aside", async || {
         (world.broker.depth(&world.names.dead()).await == 1).then_some(())
     })
