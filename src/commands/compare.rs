@@ -20,8 +20,8 @@ pub struct Difference {
     pub found: String,
 }
 
-/// Compares what FFN holds with what was asked, as far as `same` says. `since`: when the command came, on FFN's clock.
-pub fn differences(same: &[Same], found: &Fields, asked: &Fields, since: Option<DateTime<Utc>>) -> Vec<Difference> {
+/// Compares what FFN holds with what was asked, as far as `same` says.
+pub fn differences(same: &[Same], found: &Fields, asked: &Fields) -> Vec<Difference> {
     let mut differences = Vec::new();
     for same in same {
         match *same {
@@ -34,11 +34,6 @@ pub fn differences(same: &[Same], found: &Fields, asked: &Fields, since: Option<
                 let held = found.text(size);
                 if bytes.is_some() && held.is_some() && bytes != held {
                     differences.push(difference(data, found.get(size)));
-                }
-            }
-            Same::New => {
-                if since.zip(made_at(found)).is_none_or(|(since, made)| made < since) {
-                    differences.push(difference("modificationInfo.createdAt", found.get("modificationInfo")));
                 }
             }
         }
@@ -55,11 +50,6 @@ pub fn shows_all(found: &Fields, asked: &Fields) -> bool {
 fn bytes_in(base64: &str) -> usize {
     let characters = base64.trim_end_matches('=').chars().filter(|c| !c.is_whitespace()).count();
     characters * 3 / 4
-}
-
-fn made_at(found: &Fields) -> Option<DateTime<Utc>> {
-    let stamp: Fields = serde_json::from_str(found.get("modificationInfo")?.get()).ok()?;
-    instant(&stamp.text("createdAt")?)
 }
 
 /// The members of an address or the like one by one, so that the difference is named.
@@ -227,7 +217,7 @@ mod tests {
     }
 
     fn compare(found: &str) -> Vec<Difference> {
-        differences(SAME, &fields(found), &fields(ASKED), None)
+        differences(SAME, &fields(found), &fields(ASKED))
     }
 
     #[test]
@@ -283,7 +273,7 @@ mod tests {
             &[Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false }];
         let asked = fields(r#"{"items":[{"merchantSku":"A","quantity":1},{"jfsku":"J","quantity":2.0}]}"#);
         let compare = |found: &str| -> Vec<String> {
-            differences(same, &fields(found), &asked, None).into_iter().map(|difference| difference.path).collect()
+            differences(same, &fields(found), &asked).into_iter().map(|difference| difference.path).collect()
         };
         assert!(compare(r#"{"items":[{"jfsku":"J","quantity":2},{"jfsku":"K","quantity":1}]}"#).is_empty());
         assert_eq!(compare(r#"{"items":[{"jfsku":"K","quantity":1}]}"#), ["items[1]"]);
@@ -292,18 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_times_of_creation_are_compared() {
+    fn sizes_are_compared() {
         let size = &[Same::Size { data: "data", size: "size" }];
         for (data, held, equal) in [("aGVsbG8=", "5", true), ("aGVsbG8=", "6", false), ("YWJj", "3", true)] {
             let (found, asked) = (format!(r#"{{"size":{held}}}"#), format!(r#"{{"data":"{data}"}}"#));
-            assert_eq!(differences(size, &fields(&found), &fields(&asked), None).is_empty(), equal, "{data} {held}");
-        }
-        let found = fields(r#"{"modificationInfo":{"createdAt":"2026-01-05T08:00:00.000+00:00"}}"#);
-        let asked = fields("{}");
-        for (since, equal) in
-            [(instant("2026-01-05T07:59:59Z"), true), (instant("2026-01-05T08:00:01Z"), false), (None, false)]
-        {
-            assert_eq!(differences(&[Same::New], &found, &asked, since).is_empty(), equal);
+            assert_eq!(differences(size, &fields(&found), &fields(&asked)).is_empty(), equal, "{data} {held}");
         }
     }
 

@@ -99,7 +99,7 @@ impl Case<'_> {
             return Ok(with_code(self.judge(key, &found)?, &refusal));
         }
         for _ in 0..2 {
-            if let Settled::Ended(outcome) = self.find(key, true).await? {
+            if let Settled::Ended(outcome) = self.find(key).await? {
                 return Ok(with_code(outcome, &refusal));
             }
             tokio::time::sleep(self.delay).await;
@@ -228,7 +228,7 @@ impl Case<'_> {
         for _ in 0..2 {
             tokio::time::sleep(self.delay).await;
             let settled = match self.operation.settle {
-                Settle::Key(key) => self.find(&key, false).await?,
+                Settle::Key(key) => self.find(&key).await?,
                 Settle::Ledger { answer } => self.find_entries(answer).await?,
                 _ => return Ok(Settled::NotDone),
             };
@@ -239,34 +239,19 @@ impl Case<'_> {
         Ok(Settled::NotDone)
     }
 
-    /// Looks for the object by its key, or without one for its like. `exists`: FFN says that it is there.
-    async fn find(&self, key: &Key, exists: bool) -> Result<Settled, Error> {
+    /// Looks for the object by its key. Without one its like may be another command's: only its absence tells.
+    async fn find(&self, key: &Key) -> Result<Settled, Error> {
         let number = key.members.first().and_then(|(asked, row)| Some((*row, self.fields.text(asked)?)));
-        let says_when = key.same.iter().any(|same| matches!(same, Same::New));
         for row in self.rows(key, number.as_ref()).await? {
             let found = members(&row)?;
-            if has(&found, key.other) {
+            if has(&found, key.other) || has(&found, key.dead) {
                 continue;
             }
-            let is_like = || differences(key.same, &found, self.fields, self.since()).is_empty();
-            match (&number, has(&found, key.dead)) {
-                (Some(_), false) if self.is_keyed(key, &found) => return self.judge(key, &row).map(Settled::Ended),
-                (None, false) if says_when && self.since().is_none() => {
-                    // When the command came is not known: only what is unlike it is not its own.
-                    let others: Vec<Same> =
-                        key.same.iter().copied().filter(|same| !matches!(same, Same::New)).collect();
-                    if differences(&others, &found, self.fields, None).is_empty() {
-                        return Ok(Settled::Ended(unknown_because(LIKE.to_owned())));
-                    }
-                }
-                (None, false) if is_like() => {
-                    return Ok(Settled::Ended(if says_when || exists {
-                        self.done(&row, row.clone())
-                    } else {
-                        unknown_because(LIKE.to_owned())
-                    }));
-                }
-                _ => {}
+            if number.is_none() && differences(key.same, &found, self.fields).is_empty() {
+                return Ok(Settled::Ended(unknown_because(LIKE.to_owned())));
+            }
+            if number.is_some() && self.is_keyed(key, &found) {
+                return self.judge(key, &row).map(Settled::Ended);
             }
         }
         Ok(Settled::NotDone)
@@ -299,7 +284,7 @@ impl Case<'_> {
 
     /// What was found under the key is what was asked for, or stands in its way.
     fn judge(&self, key: &Key, found: &RawValue) -> Result<Outcome, Error> {
-        let differences = differences(key.same, &members(found)?, self.fields, self.since());
+        let differences = differences(key.same, &members(found)?, self.fields);
         if differences.is_empty() {
             return Ok(self.done(found, found.to_owned()));
         }
@@ -338,11 +323,10 @@ impl Case<'_> {
             let held = members(&row)?;
             let place = held.get("stockChangeId").and_then(|id| serde_json::from_str::<Fields>(id.get()).ok());
             let place = place.unwrap_or_default();
-            let mut others =
-                differences(&[Same::Member("quantity"), Same::Member("quantityBlocked")], &held, entry, None);
+            let mut others = differences(&[Same::Member("quantity"), Same::Member("quantityBlocked")], &held, entry);
             let same_place = [Same::Member("warehouseId"), Same::Member("jfsku")];
             let given = if entry.get("jfsku").is_some() { &same_place[..] } else { &same_place[..1] };
-            others.extend(differences(given, &place, entry, None));
+            others.extend(differences(given, &place, entry));
             if !others.is_empty() {
                 return Ok(Settled::Ended(self.conflict("fulfillerStockChangeId", others)));
             }

@@ -126,8 +126,6 @@ pub enum Same {
         /// FFN's member.
         size: &'static str,
     },
-    /// It was made since the command came.
-    New,
 }
 
 impl Settle {

@@ -724,7 +724,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Key(key(
             &[],
             Place::List("warehouses"),
-            &[member("name"), member("address"), Same::New],
+            &[member("name"), member("address")],
             &[DUPLICATE_KEY],
         )),
         lane: Some(WAREHOUSE),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Stage, cases, outcome, result_of, rows};
 use crate::support::{order, until};
 use ffn_bridge::domain::account::Role;
-use ffn_bridge::ffn::operations::{Settle, Subject, Verb};
+use ffn_bridge::ffn::operations::{Operation, Settle, Subject, Verb};
 
 const MUG: &str = "ACME01A1B2C";
 const MAIN: &str = "WARE04MAIN-00001-0001";
@@ -120,6 +120,29 @@ async fn another_parcel_under_the_number_is_a_conflict_and_no_second_parcel() {
 }
 
 #[tokio::test]
+async fn what_has_no_number_is_not_taken_for_the_like_of_another_command() {
+    let mut stage = Stage::start().await;
+    for (role, name) in [
+        (Role::Fulfiller, "warehouse.create"),
+        (Role::Merchant, "picture.create"),
+        (Role::Merchant, "return-item.create"),
+        (Role::Merchant, "return-item.split"),
+    ] {
+        let mut body = cases::prepare(&mut stage, name, role).await;
+        for number in ["number", "returnItemId"].iter().filter(|_| name.ends_with(".create")) {
+            body.as_object_mut().unwrap().remove(*number);
+        }
+        let account = super::account(role);
+        stage.done(account, name, body.clone()).await;
+        let before = stage.effects().await;
+        stage.fault(Operation::of(name, role).unwrap(), &json!("cut_before")).await;
+        let result = stage.run(account, name, &body).await;
+        assert_eq!(outcome(&result), "failed outcome-unknown", "{name}: {}", result.text());
+        assert_eq!(stage.effects().await, before, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_booking_has_an_id_of_the_bridges_own_making_by_which_it_is_found() {
     let mut stage = Stage::start().await;
     let body = cases::prepare(&mut stage, "stock.adjust", Role::Fulfiller).await;
@@ -148,7 +171,7 @@ async fn a_creation_that_is_answered_without_the_object_is_found() {
         assert_eq!(stage.effects().await - before, super::effects_of(operation), "{name}");
         assert_eq!(outcome(&result), "succeeded", "{name}");
         // What was made is looked for, where the command names it.
-        let is_named = operation.name != "return-item.split" && matches!(operation.subject, Subject::Answer(_));
+        let is_named = !super::nothing_tells(operation) && matches!(operation.subject, Subject::Answer(_));
         if (is_named && matches!(operation.settle, Settle::Key(_))) || matches!(operation.settle, Settle::Ledger { .. })
         {
             assert!(result.json()["subject"].is_string() && result.data()["reconciled"] == true, "{name}");
