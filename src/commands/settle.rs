@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
-use super::compare::{Difference, differences, shows_all};
+use super::compare::{Difference, differences, may_be, shows_all};
 use super::executor::{Outcome, failed, unknown_because};
 use crate::domain::account::Role;
 use crate::ffn::fields::Fields;
@@ -74,9 +74,7 @@ impl Case<'_> {
             Settle::Key(_) | Settle::Ledger { .. } => self.look_twice().await,
             Settle::ReadBack { path } => {
                 let Some(found) = self.read(path).await? else { return Ok(Settled::SendAgain) };
-                let parts = self.operation.split(self.fields).map_err(|reason| self.unsendable(reason))?;
-                let asked: Fields = parts.body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
-                let is_done = shows_all(&members(&found)?, &asked);
+                let is_done = shows_all(&members(&found)?, &self.body()?);
                 Ok(if is_done { Settled::Ended(self.done(&found, null())) } else { Settled::SendAgain })
             }
             Settle::EachStatus => self.look_at_each().await,
@@ -247,7 +245,7 @@ impl Case<'_> {
             if has(&found, key.other) || has(&found, key.dead) {
                 continue;
             }
-            if number.is_none() && differences(key.same, &found, self.fields).is_empty() {
+            if number.is_none() && may_be(key.same, &found, self.fields) {
                 return Ok(Settled::Ended(unknown_because(LIKE.to_owned())));
             }
             if number.is_some() && self.is_keyed(key, &found) {
@@ -284,7 +282,7 @@ impl Case<'_> {
 
     /// What was found under the key is what was asked for, or stands in its way.
     fn judge(&self, key: &Key, found: &RawValue) -> Result<Outcome, Error> {
-        let differences = differences(key.same, &members(found)?, self.fields);
+        let differences = differences(key.same, &members(found)?, &self.body()?);
         if differences.is_empty() {
             return Ok(self.done(found, found.to_owned()));
         }
@@ -343,6 +341,13 @@ impl Case<'_> {
         };
         let whole = response.clone();
         Ok(Settled::Ended(self.done(&whole, response)))
+    }
+
+    /// What was asked for, without what stands in the path or the query.
+    fn body(&self) -> Result<Fields, Error> {
+        let parts = self.operation.split(self.fields).map_err(|reason| self.unsendable(reason))?;
+        let body = parts.body.map(|body| serde_json::from_slice(&body)).transpose();
+        body.map(Option::unwrap_or_default).map_err(|error| self.unsendable(error.to_string()))
     }
 
     async fn read(&self, template: &'static str) -> Result<Option<Box<RawValue>>, Error> {
