@@ -1,15 +1,21 @@
 //! Whether an object that FFN holds is the one a command asked for (contract 10.3, step 3).
 //!
 //! The table of operations says which members decide. What FFN adds or fills in by itself makes no difference; a
-//! member the command gives and FFN shows otherwise does. Numbers are compared as decimals, times as instants.
+//! member the command gives and FFN shows otherwise does. Numbers are compared as decimals, times as instants to the
+//! millisecond, which is what FFN shows of them.
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::ffn::fields::Fields;
 use crate::ffn::operations::{Same, entries};
+
+/// Longer lists are compared in their order only: to look through all entries for each would take minutes.
+const SEARCHED: usize = 500;
 
 /// A member that differs.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,12 +26,21 @@ pub struct Difference {
     pub found: String,
 }
 
-/// Compares what FFN holds with what was asked, as far as `same` says. `since`: when the command came, on FFN's clock.
-pub fn differences(same: &[Same], found: &Fields, asked: &Fields, since: Option<DateTime<Utc>>) -> Vec<Difference> {
+/// Compares what FFN holds with what was asked, as far as `same` says.
+pub fn differences(same: &[Same], found: &Fields, asked: &Fields) -> Vec<Difference> {
     let mut differences = Vec::new();
-    for same in same {
-        match *same {
-            Same::Member(name) => compare_member(name, found, asked, &mut differences),
+    for one in same {
+        match *one {
+            Same::Member(name) => {
+                if let Some(value) = asked.get(name) {
+                    compare(name, value, found.get(name), &mut differences);
+                }
+            }
+            Same::Given => {
+                let is_left = |name: &str| same.iter().all(|same| same.member() != Some(name));
+                let rest = asked.iter().filter(|(name, _)| is_left(name));
+                compare_shown("", rest, found, &mut differences);
+            }
             Same::Rows { member, id, of, more } => {
                 compare_rows(Rows { member, id, of, more }, found, asked, &mut differences);
             }
@@ -36,14 +51,16 @@ pub fn differences(same: &[Same], found: &Fields, asked: &Fields, since: Option<
                     differences.push(difference(data, found.get(size)));
                 }
             }
-            Same::New => {
-                if since.zip(made_at(found)).is_none_or(|(since, made)| made < since) {
-                    differences.push(difference("modificationInfo.createdAt", found.get("modificationInfo")));
-                }
-            }
         }
     }
     differences
+}
+
+/// Whether what FFN holds may be what was asked for: the members that [`Same`] names agree. What else is given and
+/// shown does not count, as what is held to be unlike is sent again.
+pub fn may_be(same: &[Same], found: &Fields, asked: &Fields) -> bool {
+    let named: Vec<Same> = same.iter().copied().filter(|same| same.member().is_some()).collect();
+    differences(&named, found, asked).is_empty()
 }
 
 /// Whether `found` shows every member of `asked`.
@@ -57,26 +74,84 @@ fn bytes_in(base64: &str) -> usize {
     characters * 3 / 4
 }
 
-fn made_at(found: &Fields) -> Option<DateTime<Utc>> {
-    let stamp: Fields = serde_json::from_str(found.get("modificationInfo")?.get()).ok()?;
-    instant(&stamp.text("createdAt")?)
+/// Compares these members as far as FFN shows them.
+fn compare_shown<'a>(
+    path: &str,
+    asked: impl Iterator<Item = (&'a str, &'a RawValue)>,
+    held: &Fields,
+    differences: &mut Vec<Difference>,
+) {
+    for (name, value) in asked {
+        if let Some(held) = held.get(name) {
+            compare(&join(path, name), value, Some(held), differences);
+        }
+    }
 }
 
-/// The members of an address or the like one by one, so that the difference is named.
-fn compare_member(name: &str, found: &Fields, asked: &Fields, differences: &mut Vec<Difference>) {
-    let Some(value) = asked.get(name) else { return };
-    let held = found.get(name);
-    if let (Ok(asked), Some(Ok(held))) =
-        (serde_json::from_str::<Fields>(value.get()), held.map(|held| serde_json::from_str::<Fields>(held.get())))
-    {
-        for (member, value) in asked.iter() {
-            if !covers(value, held.get(member)) {
-                differences.push(difference(&format!("{name}.{member}"), held.get(member)));
-            }
-        }
-    } else if !covers(value, held) {
-        differences.push(difference(name, held));
+/// The members of an address or the like one by one, so that the difference is named. Null gives nothing.
+fn compare(path: &str, asked: &RawValue, held: Option<&RawValue>, differences: &mut Vec<Difference>) {
+    if asked.get() == "null" {
+        return;
     }
+    if let (Ok(asked), Some(Ok(held))) = (read::<Fields>(asked), held.map(read::<Fields>)) {
+        for (name, value) in asked.iter() {
+            compare(&join(path, name), value, held.get(name), differences);
+        }
+    } else if let (Ok(asked), Some(Ok(held))) = (read::<Vec<_>>(asked), held.map(read::<Vec<_>>)) {
+        compare_list(path, &asked, held, differences);
+    } else if !covers(asked, held) {
+        differences.push(difference(path, held));
+    }
+}
+
+/// The entries of a list, in any order: each has one of FFN's of its own.
+fn compare_list(path: &str, asked: &[Box<RawValue>], held: Vec<Box<RawValue>>, differences: &mut Vec<Difference>) {
+    let mut held: Vec<Option<Box<RawValue>>> = held.into_iter().map(Some).collect();
+    let mut unlike = Vec::new();
+    for (index, entry) in asked.iter().enumerate() {
+        match place_of(index, entry, &held).and_then(|at| held.get_mut(at)) {
+            Some(place) => *place = None,
+            None => unlike.push((format!("{path}[{index}]"), index, entry)),
+        }
+    }
+    for (path, index, entry) in unlike {
+        let at =
+            if matches!(held.get(index), Some(Some(_))) { Some(index) } else { held.iter().position(Option::is_some) };
+        match at.and_then(|at| held.get_mut(at)?.take()) {
+            Some(other) => compare_entry(&path, entry, &other, differences),
+            None => differences.push(difference(&path, None)),
+        }
+    }
+    if let Some(more) = held.iter().flatten().next() {
+        differences.push(difference(path, Some(more)));
+    }
+}
+
+/// Where a list has what an entry asks for: at the entry's own place before any other.
+fn place_of(index: usize, entry: &RawValue, held: &[Option<Box<RawValue>>]) -> Option<usize> {
+    let others = 0..if held.len() > SEARCHED { 0 } else { held.len() };
+    let is_like = |other: &RawValue| {
+        let mut differences = Vec::new();
+        compare_entry("", entry, other, &mut differences);
+        differences.is_empty()
+    };
+    std::iter::once(index).chain(others).find(|at| held.get(*at).and_then(Option::as_deref).is_some_and(is_like))
+}
+
+/// An entry of a list as far as FFN shows it: of a product by its number it shows its own id.
+fn compare_entry(path: &str, asked: &RawValue, held: &RawValue, differences: &mut Vec<Difference>) {
+    match (read::<Fields>(asked), read::<Fields>(held)) {
+        (Ok(asked), Ok(held)) => compare_shown(path, asked.iter(), &held, differences),
+        _ => compare(path, asked, Some(held), differences),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> serde_json::Result<T> {
+    serde_json::from_str(value.get())
 }
 
 struct Rows {
@@ -137,9 +212,9 @@ fn unequal(of: &[&'static str], found: &Fields, asked: &Fields) -> impl Iterator
 
 /// Whether what FFN holds shows this value, whatever it has beside it.
 fn covers(asked: &RawValue, found: Option<&RawValue>) -> bool {
-    let asked = asked.get();
     // FFN leaves out what is empty (contract 4).
-    let Some(found) = found.map(RawValue::get) else { return matches!(asked, "null" | "\"\"") };
+    let Some(found) = found.map(RawValue::get) else { return is_empty(asked) };
+    let asked = asked.get();
     match asked.as_bytes().first() {
         Some(b'{') => {
             type Members = BTreeMap<String, Box<RawValue>>;
@@ -164,13 +239,27 @@ fn covers(asked: &RawValue, found: Option<&RawValue>) -> bool {
             else {
                 return false;
             };
-            asked == found || instant(&asked).is_some_and(|asked| instant(&found) == Some(asked))
+            asked == found || instant(&asked).zip(instant(&found)).is_some_and(|(one, other)| is_same_time(one, other))
         }
         Some(b'-' | b'0'..=b'9') => {
             found.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && canonical(asked) == canonical(found)
         }
         _ => asked == found,
     }
+}
+
+fn is_empty(value: &RawValue) -> bool {
+    match read::<Value>(value) {
+        Ok(Value::Null) => true,
+        Ok(Value::String(text)) => text.is_empty(),
+        Ok(Value::Array(entries)) => entries.is_empty(),
+        Ok(Value::Object(members)) => members.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_same_time(one: DateTime<Utc>, other: DateTime<Utc>) -> bool {
+    (one - other).abs() < TimeDelta::milliseconds(1)
 }
 
 fn instant(text: &str) -> Option<DateTime<Utc>> {
@@ -227,7 +316,7 @@ mod tests {
     }
 
     fn compare(found: &str) -> Vec<Difference> {
-        differences(SAME, &fields(found), &fields(ASKED), None)
+        differences(SAME, &fields(found), &fields(ASKED))
     }
 
     #[test]
@@ -283,7 +372,7 @@ mod tests {
             &[Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false }];
         let asked = fields(r#"{"items":[{"merchantSku":"A","quantity":1},{"jfsku":"J","quantity":2.0}]}"#);
         let compare = |found: &str| -> Vec<String> {
-            differences(same, &fields(found), &asked, None).into_iter().map(|difference| difference.path).collect()
+            differences(same, &fields(found), &asked).into_iter().map(|difference| difference.path).collect()
         };
         assert!(compare(r#"{"items":[{"jfsku":"J","quantity":2},{"jfsku":"K","quantity":1}]}"#).is_empty());
         assert_eq!(compare(r#"{"items":[{"jfsku":"K","quantity":1}]}"#), ["items[1]"]);
@@ -292,18 +381,42 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_times_of_creation_are_compared() {
+    fn whatever_else_is_given_agrees_as_far_as_it_is_shown() {
+        let same = &[Same::Member("name"), Same::Size { data: "data", size: "size" }, Same::Given];
+        let asked = fields(
+            r#"{"name":"Mug","data":"YWJj","note":"n","token":"secret","weight":0.350,"condition":null,
+                "identifier":{"ean":"1","mpn":{},"asin":null},"attributes":[{"key":"a","value":"1"},{"key":"b","value":"2"}],
+                "parts":[{"merchantSku":"A","quantity":2.0}],"at":"2026-01-05T12:00:00.1234567Z","serials":["x","y"]}"#,
+        );
+        let compare = |found: &str| -> Vec<String> {
+            differences(same, &fields(found), &asked).into_iter().map(|difference| difference.path).collect()
+        };
+        // In another order, to the millisecond, with what FFN fills in and without what it does not show.
+        assert!(
+            compare(
+                r#"{"name":"Mug","data":"?","weight":0.35,"condition":"Default","identifier":{"ean":"1","upc":"2"},
+                "attributes":[{"key":"b","value":"2","attributeType":"String"},{"key":"a","value":"1"}],
+                "parts":[{"jfsku":"J","quantity":2}],"at":"2026-01-05T13:00:00.123+01:00","serials":["y","x"]}"#
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            compare(
+                r#"{"note":"m","weight":0.351,"identifier":{"upc":"2"},"attributes":[{"key":"b","value":"2"},
+                {"key":"a","value":"3"}],"parts":[],"at":"2026-01-05T12:00:00.125Z","serials":["x","y","z"]}"#
+            ),
+            ["name", "note", "weight", "identifier.ean", "attributes[0].value", "parts[0]", "at", "serials"]
+        );
+        assert!(may_be(same, &fields(r#"{"name":"Mug","note":"m"}"#), &asked));
+        assert!(!may_be(same, &fields(r#"{"name":"Cup"}"#), &asked));
+    }
+
+    #[test]
+    fn sizes_are_compared() {
         let size = &[Same::Size { data: "data", size: "size" }];
         for (data, held, equal) in [("aGVsbG8=", "5", true), ("aGVsbG8=", "6", false), ("YWJj", "3", true)] {
             let (found, asked) = (format!(r#"{{"size":{held}}}"#), format!(r#"{{"data":"{data}"}}"#));
-            assert_eq!(differences(size, &fields(&found), &fields(&asked), None).is_empty(), equal, "{data} {held}");
-        }
-        let found = fields(r#"{"modificationInfo":{"createdAt":"2026-01-05T08:00:00.000+00:00"}}"#);
-        let asked = fields("{}");
-        for (since, equal) in
-            [(instant("2026-01-05T07:59:59Z"), true), (instant("2026-01-05T08:00:01Z"), false), (None, false)]
-        {
-            assert_eq!(differences(&[Same::New], &found, &asked, since).is_empty(), equal);
+            assert_eq!(differences(size, &fields(&found), &fields(&asked)).is_empty(), equal, "{data} {held}");
         }
     }
 

@@ -15,7 +15,7 @@ use super::settle::{Case, Settled};
 use crate::domain::account::AccountName;
 use crate::domain::entity::event_id;
 use crate::ffn::fields::Fields;
-use crate::ffn::operations::{Key, Operation, Same, Settle, Subject};
+use crate::ffn::operations::{Key, Operation, Settle, Subject};
 use crate::ffn::{Client, Disposition, Error, lookup};
 use crate::schema::result::{CommandError, ErrorCode, FieldError};
 use crate::store::Setback;
@@ -217,8 +217,8 @@ impl Executor<'_> {
                 };
             }
             Settle::Key(key) if error.code().is_some_and(|code| key.exists.contains(&code)) => {
-                // What FFN does not show can't be compared: whose it is, only a try in doubt tells.
-                if key.has_secret && !tries.in_doubt {
+                // What FFN does not show can't be compared, and what has no number can't be found.
+                if (key.has_secret || !is_given(&key, &tries.fields)) && !tries.in_doubt {
                     return Ok(failed(&error, false));
                 }
                 tries.in_doubt = true;
@@ -417,7 +417,7 @@ fn is_without_object(operation: &Operation, outcome: &Outcome) -> bool {
 fn can_be_found(operation: &Operation, fields: &Fields) -> bool {
     match operation.settle {
         Settle::Ledger { .. } => true,
-        Settle::Key(key) => is_given(&key, fields) || key.same.iter().any(|same| matches!(same, Same::New)),
+        Settle::Key(key) => is_given(&key, fields),
         _ => false,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
-use super::compare::{Difference, differences, shows_all};
+use super::compare::{Difference, differences, may_be, shows_all};
 use super::executor::{Outcome, failed, unknown_because};
 use crate::domain::account::Role;
 use crate::ffn::fields::Fields;
@@ -74,9 +74,7 @@ impl Case<'_> {
             Settle::Key(_) | Settle::Ledger { .. } => self.look_twice().await,
             Settle::ReadBack { path } => {
                 let Some(found) = self.read(path).await? else { return Ok(Settled::SendAgain) };
-                let parts = self.operation.split(self.fields).map_err(|reason| self.unsendable(reason))?;
-                let asked: Fields = parts.body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
-                let is_done = shows_all(&members(&found)?, &asked);
+                let is_done = shows_all(&members(&found)?, &self.body()?);
                 Ok(if is_done { Settled::Ended(self.done(&found, null())) } else { Settled::SendAgain })
             }
             Settle::EachStatus => self.look_at_each().await,
@@ -99,7 +97,7 @@ impl Case<'_> {
             return Ok(with_code(self.judge(key, &found)?, &refusal));
         }
         for _ in 0..2 {
-            if let Settled::Ended(outcome) = self.find(key, true).await? {
+            if let Settled::Ended(outcome) = self.find(key).await? {
                 return Ok(with_code(outcome, &refusal));
             }
             tokio::time::sleep(self.delay).await;
@@ -228,7 +226,7 @@ impl Case<'_> {
         for _ in 0..2 {
             tokio::time::sleep(self.delay).await;
             let settled = match self.operation.settle {
-                Settle::Key(key) => self.find(&key, false).await?,
+                Settle::Key(key) => self.find(&key).await?,
                 Settle::Ledger { answer } => self.find_entries(answer).await?,
                 _ => return Ok(Settled::NotDone),
             };
@@ -239,34 +237,19 @@ impl Case<'_> {
         Ok(Settled::NotDone)
     }
 
-    /// Looks for the object by its key, or without one for its like. `exists`: FFN says that it is there.
-    async fn find(&self, key: &Key, exists: bool) -> Result<Settled, Error> {
+    /// Looks for the object by its key. Without one its like may be another command's: only its absence tells.
+    async fn find(&self, key: &Key) -> Result<Settled, Error> {
         let number = key.members.first().and_then(|(asked, row)| Some((*row, self.fields.text(asked)?)));
-        let says_when = key.same.iter().any(|same| matches!(same, Same::New));
         for row in self.rows(key, number.as_ref()).await? {
             let found = members(&row)?;
-            if has(&found, key.other) {
+            if has(&found, key.other) || has(&found, key.dead) {
                 continue;
             }
-            let is_like = || differences(key.same, &found, self.fields, self.since()).is_empty();
-            match (&number, has(&found, key.dead)) {
-                (Some(_), false) if self.is_keyed(key, &found) => return self.judge(key, &row).map(Settled::Ended),
-                (None, false) if says_when && self.since().is_none() => {
-                    // When the command came is not known: only what is unlike it is not its own.
-                    let others: Vec<Same> =
-                        key.same.iter().copied().filter(|same| !matches!(same, Same::New)).collect();
-                    if differences(&others, &found, self.fields, None).is_empty() {
-                        return Ok(Settled::Ended(unknown_because(LIKE.to_owned())));
-                    }
-                }
-                (None, false) if is_like() => {
-                    return Ok(Settled::Ended(if says_when || exists {
-                        self.done(&row, row.clone())
-                    } else {
-                        unknown_because(LIKE.to_owned())
-                    }));
-                }
-                _ => {}
+            if number.is_none() && may_be(key.same, &found, self.fields) {
+                return Ok(Settled::Ended(unknown_because(LIKE.to_owned())));
+            }
+            if number.is_some() && self.is_keyed(key, &found) {
+                return self.judge(key, &row).map(Settled::Ended);
             }
         }
         Ok(Settled::NotDone)
@@ -299,7 +282,7 @@ impl Case<'_> {
 
     /// What was found under the key is what was asked for, or stands in its way.
     fn judge(&self, key: &Key, found: &RawValue) -> Result<Outcome, Error> {
-        let differences = differences(key.same, &members(found)?, self.fields, self.since());
+        let differences = differences(key.same, &members(found)?, &self.body()?);
         if differences.is_empty() {
             return Ok(self.done(found, found.to_owned()));
         }
@@ -338,11 +321,10 @@ impl Case<'_> {
             let held = members(&row)?;
             let place = held.get("stockChangeId").and_then(|id| serde_json::from_str::<Fields>(id.get()).ok());
             let place = place.unwrap_or_default();
-            let mut others =
-                differences(&[Same::Member("quantity"), Same::Member("quantityBlocked")], &held, entry, None);
+            let mut others = differences(&[Same::Member("quantity"), Same::Member("quantityBlocked")], &held, entry);
             let same_place = [Same::Member("warehouseId"), Same::Member("jfsku")];
             let given = if entry.get("jfsku").is_some() { &same_place[..] } else { &same_place[..1] };
-            others.extend(differences(given, &place, entry, None));
+            others.extend(differences(given, &place, entry));
             if !others.is_empty() {
                 return Ok(Settled::Ended(self.conflict("fulfillerStockChangeId", others)));
             }
@@ -359,6 +341,13 @@ impl Case<'_> {
         };
         let whole = response.clone();
         Ok(Settled::Ended(self.done(&whole, response)))
+    }
+
+    /// What was asked for, without what stands in the path or the query.
+    fn body(&self) -> Result<Fields, Error> {
+        let parts = self.operation.split(self.fields).map_err(|reason| self.unsendable(reason))?;
+        let body = parts.body.map(|body| serde_json::from_slice(&body)).transpose();
+        body.map(Option::unwrap_or_default).map_err(|error| self.unsendable(error.to_string()))
     }
 
     async fn read(&self, template: &'static str) -> Result<Option<Box<RawValue>>, Error> {

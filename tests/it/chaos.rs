@@ -33,7 +33,7 @@ const WINDOW: usize = 60;
 /// A command that has not ended when so long nothing has come is lost.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// One of so many entities has a command of which nothing would tell.
-const UNKNOWABLE_EVERY: usize = 40;
+const UNKNOWABLE_EVERY: usize = 12;
 
 /// What is switched off, to show that it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

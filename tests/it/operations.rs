@@ -115,7 +115,11 @@ fn effects_of(operation: &Operation) -> usize {
 
 /// Where FFN shows nothing that would tell whether it was done.
 fn nothing_tells(operation: &Operation) -> bool {
-    matches!(operation.settle, Settle::Nothing) || operation.name == "return-item.split"
+    match operation.settle {
+        Settle::Nothing => true,
+        Settle::Key(key) => key.members.is_empty(),
+        _ => false,
+    }
 }
 
 #[test]

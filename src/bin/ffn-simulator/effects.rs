@@ -36,8 +36,8 @@ pub(crate) struct Effects {
     rows: VecDeque<Row>,
 }
 
-/// Members that hold the number of an object, as its maker has it; the most particular first.
-const NUMBERS: [&str; 11] = [
+/// Members that hold the number of an object, as its maker has it; the most particular first. A warehouse has but a name.
+const NUMBERS: [&str; 12] = [
     "merchantDocumentId",
     "fulfillerShippingNotificationNumber",
     "merchantShippingNotificationNumber",
@@ -49,6 +49,7 @@ const NUMBERS: [&str; 11] = [
     "merchantSku",
     "fulfillerShippingMethodNumber",
     "sellerId",
+    "name",
 ];
 
 /// Writes down what a request of the API changed.

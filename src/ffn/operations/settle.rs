@@ -71,7 +71,7 @@ pub struct Key {
     pub members: &'static [(&'static str, &'static str)],
     /// Where its rows are.
     pub place: Place,
-    /// What has to be equal: else it is another object under the same number.
+    /// What has to agree: else it is another object under the same number.
     pub same: &'static [Same],
     /// Codes with which FFN says that it is there.
     pub exists: &'static [&'static str],
@@ -103,7 +103,7 @@ pub enum Place {
     },
 }
 
-/// What has to be equal in a command and in what FFN holds.
+/// What has to agree in a command and in what FFN holds.
 #[derive(Debug, Clone, Copy)]
 pub enum Same {
     /// A member of this name, as far as the command gives it.
@@ -126,8 +126,52 @@ pub enum Same {
         /// FFN's member.
         size: &'static str,
     },
-    /// It was made since the command came.
-    New,
+    /// Every other member of the command's body that FFN shows.
+    Given,
+}
+
+impl Same {
+    /// The command's member that it names; none if it is about all others.
+    pub fn member(&self) -> Option<&'static str> {
+        match *self {
+            Self::Member(member) | Self::Rows { member, .. } | Self::Size { data: member, .. } => Some(member),
+            Self::Given => None,
+        }
+    }
+
+    /// In words, for the documentation.
+    fn describe(&self) -> String {
+        match *self {
+            Self::Member(member) => format!("`{member}`"),
+            Self::Rows { member, of: [], .. } => format!("`{member}`"),
+            Self::Rows { member, of, .. } => {
+                let of: Vec<String> = of.iter().map(|of| format!("`{}`", of.trim_end_matches('?'))).collect();
+                format!("`{member}` ({})", of.join(", "))
+            }
+            Self::Size { data, .. } => format!("the size of `{data}`"),
+            Self::Given => "whatever else it gives and FFN shows".to_owned(),
+        }
+    }
+}
+
+impl Key {
+    /// In words, for the documentation.
+    fn describe(&self) -> String {
+        let place = match self.place {
+            Place::List(path) | Place::Children(path) => format!("`{path}`"),
+            Place::Within { path, member } => format!("`{member}` of `{path}`"),
+        };
+        let compared: Vec<String> = self.same.iter().map(Same::describe).collect();
+        let compared = compared.join(", ");
+        let members: Vec<String> = self.members.iter().map(|(member, _)| format!("`{member}`")).collect();
+        match (members.join(" and "), self.same) {
+            (members, _) if members.is_empty() => {
+                format!("looked for in {place} by {compared}: what is not there was not done, else nothing can tell")
+            }
+            (members, []) => format!("looked for in {place} by {members}"),
+            (members, _) => format!("looked for in {place} by {members}; compared: {compared}"),
+        }
+    }
 }
 
 impl Settle {
@@ -148,18 +192,7 @@ impl Settle {
                 Wanted::LockedByMe => "read: the lock is the account's".to_owned(),
                 Wanted::Unlocked => "read: there is no lock".to_owned(),
             },
-            Self::Key(key) => {
-                let place = match key.place {
-                    Place::List(path) | Place::Children(path) => format!("`{path}`"),
-                    Place::Within { path, member } => format!("`{member}` of `{path}`"),
-                };
-                let members: Vec<String> = key.members.iter().map(|(member, _)| format!("`{member}`")).collect();
-                if members.is_empty() {
-                    format!("looked for in {place}: what is not there was not done, else nothing can tell")
-                } else {
-                    format!("looked for in {place} by {}", members.join(" and "))
-                }
-            }
+            Self::Key(key) => key.describe(),
             Self::ReadBack { .. } => "read: it shows all that was asked for; else sent again".to_owned(),
             Self::Ledger { .. } => "looked for in `stocks/changes` by `fulfillerStockChangeId`".to_owned(),
             Self::EachStatus => "each order is read; those that are not there yet are sent again".to_owned(),

@@ -163,11 +163,12 @@ const fn key(
 const RETURN_SAME: &[Same] = &[
     member("warehouseId"),
     Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false },
+    Same::Given,
 ];
 const RETURN_EXISTS: &[&str] = &["Returns_DuplicateReturn", "Returns_DuplicateReturnItem", DUPLICATE_KEY];
 const RETURN_ITEMS: Place = Place::Within { path: "returns/{returnId}", member: "items" };
-const NOTIFIED_ITEMS: &[Same] =
-    &[Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false }];
+const NOTIFIED: &[Same] =
+    &[Same::Rows { member: "items", id: None, of: &["jfsku?", "merchantSku?", "quantity"], more: false }, Same::Given];
 const RELATED: Place = Place::Within { path: "products/{jfsku}", member: "relatedProducts" };
 /// Products that are related as parts of a bundle are another matter.
 const BUNDLED: Option<(&str, &str)> = Some(("kindOfRelation", "BillOfMaterials"));
@@ -283,7 +284,7 @@ pub static OPERATIONS: &[Operation] = &[
             ..key(
                 &[("fulfillerShippingNotificationNumber", "fulfillerShippingNotificationNumber")],
                 Place::Children("outbounds/{outboundId}/shipping-notifications"),
-                NOTIFIED_ITEMS,
+                NOTIFIED,
                 &[DUPLICATE_KEY],
             )
         }),
@@ -338,6 +339,7 @@ pub static OPERATIONS: &[Operation] = &[
                     of: &["jfsku", "merchantSku?", "quantity"],
                     more: false,
                 },
+                Same::Given,
             ],
             &["Inbounds_DuplicateInbound", DUPLICATE_KEY],
         )),
@@ -394,7 +396,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Key(key(
             &[("merchantShippingNotificationNumber", "merchantShippingNotificationNumber")],
             Place::Children("inbounds/{inboundId}/shipping-notifications"),
-            NOTIFIED_ITEMS,
+            NOTIFIED,
             &[
                 "Inbounds_DuplicateMerchantShippingNotificationNumber",
                 "Inbounds_DuplicateInboundShippingNotificationId",
@@ -510,7 +512,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Key(key(
             &[("returnItemId", "returnItemId")],
             RETURN_ITEMS,
-            &[member("jfsku"), member("merchantSku"), member("quantity")],
+            &[member("jfsku"), member("merchantSku"), member("quantity"), Same::Given],
             &["Returns_DuplicateReturnItem", DUPLICATE_KEY],
         )),
         lane: Some(RETURN_ID),
@@ -564,7 +566,7 @@ pub static OPERATIONS: &[Operation] = &[
             ..key(
                 &[("merchantSku", "merchantSku")],
                 Place::List("products"),
-                &[member("name")],
+                &[member("name"), Same::Given],
                 &["Products_DuplicateProduct", DUPLICATE_KEY],
             )
         }),
@@ -724,7 +726,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Key(key(
             &[],
             Place::List("warehouses"),
-            &[member("name"), member("address"), Same::New],
+            &[member("name"), member("address")],
             &[DUPLICATE_KEY],
         )),
         lane: Some(WAREHOUSE),
@@ -754,7 +756,7 @@ pub static OPERATIONS: &[Operation] = &[
         settle: Settle::Key(key(
             &[("fulfillerShippingMethodNumber", "fulfillerShippingMethodNumber")],
             Place::List("shippingmethods"),
-            &[member("name"), member("shippingType")],
+            &[member("name"), member("shippingType"), Same::Given],
             &["ShippingMethods_DuplicateShippingMethod", DUPLICATE_KEY],
         )),
         lane: Some(SHIPPING_METHOD),

@@ -70,13 +70,12 @@ pub const SCRIPTS: &[(usize, Script)] = &[
     (2, withdrawn),
     (1, related),
     (2, method),
-    (2, place),
     (2, credential),
     (4, booked),
 ];
 
 /// Those with a command of which FFN shows nothing that would tell.
-pub const UNKNOWABLE: &[Script] = &[labelled, split];
+pub const UNKNOWABLE: &[Script] = &[labelled, split, place];
 
 fn acme(name: &'static str, body: Value) -> Step {
     Step { account: "acme", name, body, marks: vec![String::new()], can_be_known: true }
@@ -383,7 +382,7 @@ fn place(it: &Subject, phase: usize) -> Vec<Step> {
     let id = || it.answered(0, "warehouseId");
     let express = || json!({"merchantId": "ACME", "warehouseId": id(), "shippingMethodId": EXPRESS});
     match phase {
-        0 => vec![ware("warehouse.create", new_warehouse(&it.tag))],
+        0 => vec![ware("warehouse.create", new_warehouse(&it.tag)).marked(&it.tag).unknowable()],
         1 => {
             let grant =
                 json!({"merchantId": "ACME", "warehouseId": id(), "shippingMethods": [{"shippingMethodId": STANDARD}]});

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Stage, cases, outcome, result_of, rows};
 use crate::support::{order, until};
 use ffn_bridge::domain::account::Role;
-use ffn_bridge::ffn::operations::{Settle, Subject, Verb};
+use ffn_bridge::ffn::operations::{Operation, Settle, Subject, Verb};
 
 const MUG: &str = "ACME01A1B2C";
 const MAIN: &str = "WARE04MAIN-00001-0001";
@@ -119,6 +119,111 @@ async fn another_parcel_under_the_number_is_a_conflict_and_no_second_parcel() {
     }
 }
 
+/// What a creation may give beside what it has to, and of that a member, as a pointer, with another value.
+fn given(name: &str) -> (Value, Vec<(&'static str, Value)>) {
+    match name {
+        "product.create" => (
+            json!({"note": "n", "productGroup": "Mugs", "netRetailPrice": {"amount": 9.90, "currency": "EUR"},
+                "attributes": [{"key": "colour", "value": "blue"}, {"key": "size", "value": "L"}],
+                "bundles": [{"name": "Box", "quantity": 6, "ean": "4006381333948"}],
+                "dimensions": {"length": 0.1, "width": 0.1, "height": 0.20},
+                "specifications": {"taric": "6912", "isBatch": false, "isDivisible": false, "isBestBefore": false,
+                    "isSerialNumber": false, "isBillOfMaterials": false, "isPackaging": false}}),
+            vec![
+                ("/identifier/ean", json!("4006381333948")),
+                ("/note", json!("other")),
+                ("/productGroup", json!("Cups")),
+                ("/weight", json!(0.351)),
+                ("/attributes/1/value", json!("M")),
+                ("/specifications/taric", json!("6913")),
+            ],
+        ),
+        "inbound.create" => (
+            json!({"note": "n", "purchaseOrderNumber": "PO-1", "supplier": {"merchantSupplierNumber": "S-1"},
+                "attributes": [{"key": "ramp", "value": "7"}]}),
+            vec![
+                ("/note", json!("other")),
+                ("/purchaseOrderNumber", json!("PO-2")),
+                ("/supplier/merchantSupplierNumber", json!("S-2")),
+            ],
+        ),
+        "return.create" => (
+            json!({"contact": "Ida", "internalNote": "n"}),
+            vec![("/customerAddress/lastname", json!("Other")), ("/contact", json!("Udo"))],
+        ),
+        "return-item.create" => (
+            json!({"reason": "ArrivedTooLate", "reasonNote": "n"}),
+            vec![("/reason", json!("WrongItemSent")), ("/reasonNote", json!("other"))],
+        ),
+        "shipping-method.create" => (
+            json!({"carrierCode": "dhl", "carrierName": "DHL", "trackingUrlSchema": "https://track.example/{0}"}),
+            vec![
+                ("/carrierCode", json!("ups")),
+                ("/trackingUrlSchema", json!("https://other.example/{0}")),
+                ("/cutoffTime", json!("17:00")),
+            ],
+        ),
+        "shipment.create" | "inbound-shipment.create" => (
+            json!({"note": "n"}),
+            vec![("/note", json!("other")), ("/packages/0/shippingDate", json!("2026-01-06T12:00:00Z"))],
+        ),
+        "attachment.create" => (json!({}), vec![("/documentType", json!("Custom"))]),
+        _ => (json!({}), Vec::new()),
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_given_and_shown_otherwise_is_a_conflict_and_what_was_given_alike_is_none() {
+    let mut stage = Stage::start().await;
+    for (operation, role) in rows().filter(|(operation, _)| matches!(operation.settle, Settle::Key(_))) {
+        let (more, others) = given(operation.name);
+        let mut body = cases::prepare(&mut stage, operation.name, role).await;
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (account, name) = (super::account(role), format!("{role} {}", operation.name));
+        if !others.is_empty() {
+            stage.fault(operation, &json!("cut_after")).await;
+            let result = stage.run(account, operation.name, &body).await;
+            let end = (outcome(&result), result.data()["reconciled"] == true);
+            assert_eq!(end, ("succeeded".to_owned(), true), "{name}: {}", result.text());
+        }
+        let before = stage.effects().await;
+        for (pointer, value) in others {
+            let mut other = body.clone();
+            *other.pointer_mut(pointer).unwrap() = value;
+            let result = stage.run(account, operation.name, &other).await;
+            assert_eq!(outcome(&result), "failed conflict", "{name} {pointer}: {}", result.text());
+            let fields = result.data()["error"]["fields"].clone();
+            assert_eq!(fields.as_array().unwrap().len(), 1, "{name} {pointer}: {fields}");
+            let path = pointer[1..].replace("/0", "[0]").replace("/1", "[1]").replace('/', ".");
+            assert_eq!(fields[0]["path"], path, "{name}: {fields}");
+        }
+        assert_eq!(stage.effects().await, before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_number_is_not_taken_for_the_like_of_another_command() {
+    let mut stage = Stage::start().await;
+    for (role, name) in [
+        (Role::Fulfiller, "warehouse.create"),
+        (Role::Merchant, "picture.create"),
+        (Role::Merchant, "return-item.create"),
+        (Role::Merchant, "return-item.split"),
+    ] {
+        let mut body = cases::prepare(&mut stage, name, role).await;
+        for number in ["number", "returnItemId"].iter().filter(|_| name.ends_with(".create")) {
+            body.as_object_mut().unwrap().remove(*number);
+        }
+        let account = super::account(role);
+        stage.done(account, name, body.clone()).await;
+        let before = stage.effects().await;
+        stage.fault(Operation::of(name, role).unwrap(), &json!("cut_before")).await;
+        let result = stage.run(account, name, &body).await;
+        assert_eq!(outcome(&result), "failed outcome-unknown", "{name}: {}", result.text());
+        assert_eq!(stage.effects().await, before, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_booking_has_an_id_of_the_bridges_own_making_by_which_it_is_found() {
     let mut stage = Stage::start().await;
@@ -148,7 +253,7 @@ async fn a_creation_that_is_answered_without_the_object_is_found() {
         assert_eq!(stage.effects().await - before, super::effects_of(operation), "{name}");
         assert_eq!(outcome(&result), "succeeded", "{name}");
         // What was made is looked for, where the command names it.
-        let is_named = operation.name != "return-item.split" && matches!(operation.subject, Subject::Answer(_));
+        let is_named = !super::nothing_tells(operation) && matches!(operation.subject, Subject::Answer(_));
         if (is_named && matches!(operation.settle, Settle::Key(_))) || matches!(operation.settle, Settle::Ledger { .. })
         {
             assert!(result.json()["subject"].is_string() && result.data()["reconciled"] == true, "{name}");
