@@ -152,7 +152,7 @@ impl Attempts<'_> {
         };
         let stays = match self.recorder(&parked.entry.account) {
             Err(error) => Some(format!("{error:#}")),
-            Ok(recorder) => match parked::retry(&recorder, &parked).await {
+            Ok(recorder) => match parked::retry(&recorder, &parked, self.config.store.retention.entities).await {
                 Ok(Retried::Told { events }) => {
                     writeln!(
                         io::stdout(),

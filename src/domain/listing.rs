@@ -11,12 +11,15 @@ pub struct Cursor {
     /// The last row that was read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last: Option<Row>,
+    /// How often it was begun anew since nothing of what was read was found again; forgotten with the process.
+    #[serde(skip)]
+    pub restarts: u32,
 }
 
 /// What a row is found again by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// FFN's id.
+    /// FFN's id; of one that has none, a `#` and a fingerprint of its bytes.
     pub id: String,
     /// When it was made: lists are read in this order.
     pub created_at: Option<DateTime<Utc>>,

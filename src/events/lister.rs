@@ -138,21 +138,19 @@ impl Lister {
         Ok(())
     }
 
+    /// Compares a feed's list with what is known. It counts as compared also if some entity could not be looked at.
     async fn sweep(&self, feed: FeedName, list: Endpoint, checkpoint: Checkpoint) -> Result<(), Error> {
         let recorder = &self.recorder;
         let begun = recorder.client.server_now();
         let overlap = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
         let telling = telling(checkpoint, begun, self.memory);
         let Some(due) = checkpoint.position.checked_sub_signed(overlap) else { return Ok(()) };
-        let missed = Sweep { feed, list, due, telling }.run(recorder).await?;
+        let swept = Sweep { feed, list, due, telling }.run(recorder).await?;
         let labels = [self.account(), feed.as_str()];
-        recorder.metrics.sweep_missed.with_label_values(&labels).inc_by(missed as u64);
-        recorder.metrics.sweeps.with_label_values(&[self.account(), feed.as_str(), "done"]).inc();
-        if missed > 0 {
-            tracing::error!(account = self.account(), %feed, events = missed, "the feed has missed changes; they have been found in its list and are told now");
-        } else {
-            tracing::debug!(account = self.account(), %feed, "the feed has missed nothing");
-        }
+        // What could not be looked at is looked at the next time.
+        let outcome = if swept.unread == 0 { "done" } else { "failed" };
+        recorder.metrics.sweeps.with_label_values(&[self.account(), feed.as_str(), outcome]).inc();
+        tracing::debug!(account = self.account(), %feed, ?swept, "the feed's list has been compared");
         let listing = Listing { ended_at: Some(begun), ..Listing::default() };
         let done = (recorder.account().clone(), feed, Purpose::Sweep, listing);
         recorder.journal.append(Append { listing: Some(done), ..Append::default() }).await?;
@@ -171,5 +169,81 @@ impl Lister {
         let shown =
             SnapshotProgress { rows: listing.cursor.rows, total: listing.total, completed_at: listing.ended_at };
         self.progress.update(self.recorder.account(), feed, |progress| progress.snapshot = Some(shown));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::super::config::Start;
+    use super::super::testing::{Bench, listed, product};
+    use super::*;
+    use crate::ffn::testing::Reply;
+    use crate::store::Journal;
+
+    const OVERLAP: Duration = Duration::from_secs(10);
+
+    /// Sweeps the products once; the feed has been read to second 30.
+    async fn sweep(bench: &Bench) {
+        let config = Config {
+            feeds: vec![FeedName::Products],
+            poll_interval: Duration::from_secs(60),
+            overlap: OVERLAP,
+            safety_lag: Duration::ZERO,
+            stalled_after: Duration::from_secs(60),
+            sweep_interval: Duration::from_secs(60),
+            start: Start::Now,
+        };
+        let lister = Lister {
+            recorder: bench.recorder.clone(),
+            config,
+            progress: Progress::default(),
+            memory: Duration::from_secs(1_000_000_000),
+        };
+        let position = "2026-01-05T08:00:30Z".parse().unwrap();
+        let checkpoint = Checkpoint { started_at: DateTime::UNIX_EPOCH, position, with_snapshot: false, again: None };
+        let list = Feed::of(FeedName::Products).list.unwrap();
+        lister.sweep(FeedName::Products, list, checkpoint).await.unwrap();
+    }
+
+    async fn is_swept(bench: &Bench) -> bool {
+        let account = bench.recorder.account();
+        bench.store.listing(account, FeedName::Products, Purpose::Sweep).await.unwrap().is_some()
+    }
+
+    fn sweeps(bench: &Bench, outcome: &str) -> u64 {
+        bench.recorder.metrics.sweeps.with_label_values(&["acme", "products", outcome]).get()
+    }
+
+    #[tokio::test]
+    async fn what_changed_within_the_overlap_is_left_to_the_feed() {
+        // Listed, and not listed but shown.
+        let bench = Bench::new(|call| match call.uri.rsplit('/').next().unwrap() {
+            "P3" => Reply::json(200, &product("P3", 1, 19)),
+            "P4" => Reply::json(200, &product("P4", 1, 20)),
+            _ => listed(call, &[product("P1", 1, 19), product("P2", 2, 20), product("P5", 20, 20)]),
+        })
+        .await;
+        let known: Vec<String> = ["P1", "P2", "P3", "P4"].map(|id| product(id, 1, 2)).into();
+        bench.record(FeedName::Products, &known).await;
+        let before = bench.told().await.len();
+        sweep(&bench).await;
+        assert_eq!(bench.told().await[before..], ["acme.product.updated"; 2], "of P1 and P3");
+        assert_eq!((sweeps(&bench, "done"), sweeps(&bench, "failed")), (1, 0));
+        assert!(is_swept(&bench).await);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_that_could_not_look_at_everything_has_failed_and_is_over() {
+        let bench = Bench::new(|call| match call.uri.contains("products/") {
+            true => Reply::json(503, ""),
+            false => listed(call, &[]),
+        })
+        .await;
+        bench.record(FeedName::Products, &[product("P1", 1, 2)]).await;
+        sweep(&bench).await;
+        assert_eq!((sweeps(&bench, "done"), sweeps(&bench, "failed")), (0, 1));
+        assert!(is_swept(&bench).await);
     }
 }

@@ -1,9 +1,12 @@
 //! Items that could not be told as events, tried again: by a version that reads more, for example.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::normalizer::{Item, Telling};
+use super::normalizer::{self, Item, Telling};
+use super::poller::telling;
 use super::{Error, Recorder};
 use crate::domain::feed::FeedName;
 use crate::store::{Append, ParkedItem};
@@ -17,7 +20,7 @@ pub enum Retried {
         /// Events.
         events: usize,
     },
-    /// It still can't be told, and stays where it is.
+    /// It still can't be told, or gives no event though nothing was told of its entity. It stays where it is.
     Odd {
         /// Why.
         reason: String,
@@ -25,11 +28,11 @@ pub enum Retried {
 }
 
 /// Tells a parked item as its feed does, with what is known of its entity by now, and takes it out, in one
-/// transaction. `recorder` is its account's.
+/// transaction. `recorder` is its account's, `memory` how long it is kept what is known of an entity.
 ///
 /// # Errors
 /// FFN, where it is asked for a carrier's name, or the store. Nothing was written then.
-pub async fn retry(recorder: &Recorder, parked: &ParkedItem) -> Result<Retried, Error> {
+pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -> Result<Retried, Error> {
     let Ok(feed) = parked.entry.feed.parse::<FeedName>() else {
         return Ok(Retried::Odd { reason: "this version does not know its feed".to_owned() });
     };
@@ -38,14 +41,80 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem) -> Result<Retried, 
         return Ok(Retried::Odd { reason: "it is no JSON".to_owned() });
     };
     let items = [Item::from(json)];
-    let checkpoint = recorder.journal.checkpoint(recorder.account(), feed).await?;
-    let telling = Telling::since(checkpoint.map_or(DateTime::<Utc>::MIN_UTC, |checkpoint| checkpoint.started_at));
+    let telling = match recorder.journal.checkpoint(recorder.account(), feed).await? {
+        Some(checkpoint) => telling(checkpoint, Utc::now(), memory),
+        None => Telling::since(DateTime::<Utc>::MIN_UTC),
+    };
     // First without writing: it must not be parked once more.
     let derived = recorder.derive(feed, &items, telling).await?;
     if let Some(odd) = derived.parked.into_iter().next() {
         return Ok(Retried::Odd { reason: odd.reason });
     }
+    if derived.drafts.is_empty() && !is_told(recorder, feed, &items[0]).await? {
+        let reason = "it tells of nothing since its feed began to be read, and its entity was never told of".to_owned();
+        return Ok(Retried::Odd { reason });
+    }
     let with = Append { unparked: vec![parked.entry.id], ..Append::default() };
     let recorded = recorder.record(feed, &items, telling, with).await?;
     Ok(Retried::Told { events: recorded.events })
+}
+
+/// Whether something of the item's entity has been told.
+async fn is_told(recorder: &Recorder, feed: FeedName, item: &Item) -> Result<bool, Error> {
+    let ids = normalizer::entity_id(feed, &item.json).into_iter().collect();
+    let known = recorder.journal.known(recorder.account(), feed, ids).await?;
+    Ok(known.values().any(|known| !known.told.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, product};
+    use super::*;
+    use crate::domain::feed::Checkpoint;
+    use crate::ffn::testing::Reply;
+    use crate::store::{Journal, Parked, ParkedFilter, Parking};
+
+    const FEED: FeedName = FeedName::Products;
+
+    /// A feed that has begun at second 10, with a product of before it parked that can be read by now.
+    async fn with_one_parked(with_snapshot: bool) -> Bench {
+        let bench = Bench::new(|_| Reply::json(200, "{}")).await;
+        let account = bench.recorder.account().clone();
+        let started_at = "2026-01-05T08:00:10Z".parse().unwrap();
+        let checkpoint = Checkpoint { started_at, position: started_at, with_snapshot, again: None };
+        let item = product("P1", 1, 1).into_bytes();
+        let parked = vec![Parked { account: account.clone(), feed: FEED, item, reason: "odd".to_owned() }];
+        let append = Append { checkpoint: Some((account, FEED, checkpoint)), parked, ..Append::default() };
+        bench.store.append(append).await.unwrap();
+        bench
+    }
+
+    async fn parked(bench: &Bench) -> Vec<i64> {
+        let entries = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    async fn retry_it(bench: &Bench) -> Retried {
+        let item = bench.store.parked_item(parked(bench).await[0]).await.unwrap().unwrap();
+        retry(&bench.recorder, &item, Duration::from_secs(1_000_000_000)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_item_of_before_the_start_is_told_where_a_snapshot_is() {
+        let bench = with_one_parked(true).await;
+        assert_eq!(retry_it(&bench).await, Retried::Told { events: 1 });
+        assert_eq!(bench.told().await, ["acme.product.created"]);
+        assert!(parked(&bench).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_item_of_before_the_start_is_not_told_otherwise_and_stays() {
+        let bench = with_one_parked(false).await;
+        assert!(matches!(retry_it(&bench).await, Retried::Odd { .. }));
+        assert_eq!((bench.told().await.len(), parked(&bench).await.len()), (0, 1));
+        // It leaves once its entity has been told of: then nothing of it is missing.
+        bench.record(FEED, &[product("P1", 1, 11)]).await;
+        assert_eq!(retry_it(&bench).await, Retried::Told { events: 0 });
+        assert!(parked(&bench).await.is_empty());
+    }
 }

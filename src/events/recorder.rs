@@ -185,15 +185,9 @@ impl Recorder {
 mod tests {
     use serde_json::value::RawValue;
 
-    use super::super::testing::Bench;
+    use super::super::testing::{Bench, product};
     use super::*;
     use crate::ffn::testing::Reply;
-
-    fn product(id: &str, made: u32, changed: u32) -> String {
-        format!(
-            r#"{{"jfsku":"{id}","modificationInfo":{{"createdAt":"2026-01-05T08:00:{made:02}Z","updatedAt":"2026-01-05T08:00:{changed:02}Z"}}}}"#
-        )
-    }
 
     async fn bench() -> Bench {
         Bench::new(|_| Reply::json(200, "{}")).await

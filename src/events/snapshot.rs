@@ -58,3 +58,47 @@ fn is_of(started_at: DateTime<Utc>, feed: FeedName, row: &RawValue) -> bool {
 fn whole(feed: FeedName, endpoint: Endpoint) -> List {
     List { endpoint, id: Resource::of(feed).id, filter: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, listed, product};
+    use super::*;
+    use crate::ffn::feeds::Feed;
+    use crate::store::Journal;
+
+    const FEED: FeedName = FeedName::Products;
+
+    /// Reads the first page of a snapshot of a feed that began at second 10.
+    async fn read(bench: &Bench) -> Result<Listing, Error> {
+        let started_at = "2026-01-05T08:00:10Z".parse().unwrap();
+        let checkpoint = Checkpoint { started_at, position: started_at, with_snapshot: true, again: None };
+        read_on(&bench.recorder, FEED, Feed::of(FEED).list.unwrap(), checkpoint, &Listing::default()).await
+    }
+
+    async fn bench(rows: Vec<String>) -> Bench {
+        Bench::new(move |call| listed(call, &rows)).await
+    }
+
+    #[tokio::test]
+    async fn how_far_it_is_goes_into_the_journal_with_what_it_told_or_not_at_all() {
+        let bench = bench(vec![product("P1", 1, 1), product("P2", 2, 2)]).await;
+        let stored = async || bench.store.listing(bench.recorder.account(), FEED, Purpose::Snapshot).await.unwrap();
+        bench.alter("CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no'); END");
+        assert!(read(&bench).await.is_err());
+        assert_eq!(stored().await, None, "the rows would never be told");
+        bench.alter("DROP TRIGGER refuse");
+        let listing = read(&bench).await.unwrap();
+        assert_eq!((listing.cursor.rows, bench.told().await.len()), (2, 2));
+        assert_eq!(stored().await, Some(listing));
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_since_the_start_is_left_to_the_feed() {
+        let bench =
+            bench(vec![product("P1", 1, 9), product("P2", 2, 10), product("P3", 2, 11), product("P4", 11, 11)]).await;
+        read(&bench).await.unwrap();
+        assert_eq!(bench.told().await, ["acme.product.created"]);
+        let told = bench.store.known_after(bench.recorder.account(), FEED, String::new(), 10).await.unwrap();
+        assert_eq!(told.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ["P1"]);
+    }
+}

@@ -1,7 +1,8 @@
 //! What a feed has missed: the list of open entities, compared with what is known of them (contract 7.6, rule 11).
 //!
 //! In a healthy system it finds nothing. What changed so lately that the feed may still tell it is left to the feed.
-//! An entity that is known as open and is not in the list is looked at by itself.
+//! An entity that is known as open and is not in the list is looked at by itself. One that FFN does not show is left
+//! out, with a warning: it does not keep the others.
 
 use std::collections::HashSet;
 
@@ -16,8 +17,9 @@ use crate::domain::feed::FeedName;
 use crate::domain::listing::Cursor;
 use crate::domain::resource::{Resource, Statuses};
 use crate::ffn::lists::{self, List};
-use crate::ffn::{Endpoint, Priority, entities};
+use crate::ffn::{Disposition, Endpoint, Priority, entities};
 use crate::store::{self, Append, KnownEntity};
+use crate::telemetry::Chain;
 
 /// Entities that are looked through at once.
 const BATCH: usize = 500;
@@ -32,24 +34,34 @@ pub(super) struct Sweep {
     pub(super) telling: Telling,
 }
 
+/// What came of a sweep.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Swept {
+    /// Events that were missing.
+    pub(super) missed: usize,
+    /// Entities that FFN did not show.
+    pub(super) unread: usize,
+}
+
 impl Sweep {
-    /// Looks at everything that is open, and gives the number of events that were missing.
+    /// Looks at everything that is open.
     ///
     /// # Errors
-    /// See [`Error`]. What was found before is in the journal.
-    pub(super) async fn run(self, recorder: &Recorder) -> Result<usize, Error> {
+    /// See [`Error`]. What was found before is in the journal, and counted.
+    pub(super) async fn run(self, recorder: &Recorder) -> Result<Swept, Error> {
         let resource = Resource::of(self.feed);
         let list = List { endpoint: self.list, id: resource.id, filter: resource.statuses.as_ref().map(open) };
-        let (mut cursor, mut listed, mut missed) = (Cursor::default(), HashSet::new(), 0);
+        let (mut cursor, mut listed, mut swept) = (Cursor::default(), HashSet::new(), Swept::default());
         while let Some(page) = lists::read_on(&recorder.client, &list, Priority::Background, &cursor).await? {
             listed.extend(page.rows.iter().filter_map(|row| normalizer::entity_id(self.feed, row).ok()));
-            missed += self.compare(recorder, page.rows).await?;
+            swept.missed += self.compare(recorder, page.rows).await?;
             cursor = page.next;
         }
-        Ok(missed + self.look_for_the_others(recorder, &listed).await?)
+        self.look_for_the_others(recorder, &listed, &mut swept).await?;
+        Ok(swept)
     }
 
-    /// Tells of rows what is not known.
+    /// Tells of rows what is not known, and counts it at once: what comes after may fail.
     async fn compare(&self, recorder: &Recorder, rows: Vec<Box<RawValue>>) -> Result<usize, Error> {
         let ids = rows.iter().filter_map(|row| normalizer::entity_id(self.feed, row).ok()).collect();
         let known = recorder.journal.known(recorder.account(), self.feed, ids).await?;
@@ -62,7 +74,13 @@ impl Sweep {
             return Ok(0);
         }
         let telling = Telling { origin: Origin::Sweep, ..self.telling };
-        Ok(recorder.record(self.feed, &items, telling, Append::default()).await?.events)
+        let events = recorder.record(self.feed, &items, telling, Append::default()).await?.events;
+        if events > 0 {
+            let account = recorder.account().as_str();
+            recorder.metrics.sweep_missed.with_label_values(&[account, self.feed.as_str()]).inc_by(events as u64);
+            tracing::error!(account, feed = %self.feed, events, "the feed has missed changes; they have been found in its list and are told now");
+        }
+        Ok(events)
     }
 
     fn is_missed(&self, row: &RawValue, known: Option<&Known>) -> bool {
@@ -75,35 +93,52 @@ impl Sweep {
     }
 
     /// What is known as open and was not listed has come to its end, or is not there any more.
-    async fn look_for_the_others(&self, recorder: &Recorder, listed: &HashSet<String>) -> Result<usize, Error> {
-        let (mut after, mut missed) = (String::new(), 0);
+    async fn look_for_the_others(
+        &self,
+        recorder: &Recorder,
+        listed: &HashSet<String>,
+        swept: &mut Swept,
+    ) -> Result<(), Error> {
+        let mut after = String::new();
         loop {
             let batch = recorder.journal.known_after(recorder.account(), self.feed, after, BATCH).await?;
-            let Some((last, _)) = batch.last() else { return Ok(missed) };
+            let Some((last, _)) = batch.last() else { return Ok(()) };
             after = last.clone();
             let of_old = |known: &Known| known.changed_at.is_some_and(|at| at < self.due);
             for (id, known) in batch {
                 if !listed.contains(&id) && is_open(self.feed, &known) && of_old(&known) {
-                    missed += self.look_at(recorder, id, known).await?;
+                    self.look_at(recorder, id, known, swept).await?;
                 }
             }
         }
     }
 
-    async fn look_at(&self, recorder: &Recorder, id: String, known: Known) -> Result<usize, Error> {
+    async fn look_at(&self, recorder: &Recorder, id: String, known: Known, swept: &mut Swept) -> Result<(), Error> {
         let found = entities::get(&recorder.client, self.list.operation, self.list.path, &id, Priority::Background);
-        match found.await? {
-            Some(json) => self.compare(recorder, vec![json]).await,
-            None => {
-                tracing::warn!(account = %recorder.account(), feed = %self.feed, id, "FFN has an entity no more, and no feed has told of its end; there is nothing left of it to be told");
-                let gone = Known { deleted: true, ..known.clone() };
-                let account = recorder.account().clone();
-                let gone = KnownEntity { account, feed: self.feed, id, before: Some(known), known: gone };
-                match recorder.journal.append(Append { known: vec![gone], ..Append::default() }).await {
-                    Ok(_) | Err(store::Error::Outdated) => Ok(0),
-                    Err(error) => Err(error.into()),
-                }
+        match found.await {
+            Ok(Some(json)) => swept.missed += self.compare(recorder, vec![json]).await?,
+            Ok(None) => self.note_end(recorder, id, known).await?,
+            // The others would fail alike.
+            Err(error) if matches!(error.disposition(), Disposition::Again { .. } | Disposition::NeedsLogin) => {
+                return Err(error.into());
             }
+            Err(error) => {
+                swept.unread += 1;
+                tracing::warn!(account = %recorder.account(), feed = %self.feed, id, error = %Chain(&error), "an entity can't be looked at; whether its feed has missed something is not known");
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that an entity is gone. Who has heard of it meanwhile knows more.
+    async fn note_end(&self, recorder: &Recorder, id: String, known: Known) -> Result<(), Error> {
+        tracing::warn!(account = %recorder.account(), feed = %self.feed, id, "FFN has an entity no more, and no feed has told of its end; there is nothing left of it to be told");
+        let gone = Known { deleted: true, ..known.clone() };
+        let account = recorder.account().clone();
+        let gone = KnownEntity { account, feed: self.feed, id, before: Some(known), known: gone };
+        match recorder.journal.append(Append { known: vec![gone], ..Append::default() }).await {
+            Ok(_) | Err(store::Error::Outdated) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -123,7 +158,50 @@ fn open(statuses: &Statuses) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Bench, listed, product};
     use super::*;
+    use crate::ffn::feeds::Feed;
+    use crate::ffn::testing::Reply;
+
+    async fn sweep(bench: &Bench) -> Result<Swept, Error> {
+        let list = Feed::of(FeedName::Products).list.unwrap();
+        let telling = Telling::since(DateTime::UNIX_EPOCH);
+        Sweep { feed: FeedName::Products, list, due: Utc::now(), telling }.run(&bench.recorder).await
+    }
+
+    fn counted(bench: &Bench) -> u64 {
+        bench.recorder.metrics.sweep_missed.with_label_values(&["acme", "products"]).get()
+    }
+
+    #[tokio::test]
+    async fn what_was_found_counts_though_the_rest_fails() {
+        // The list has P1 alone, and FFN asks to call later when it is asked for P2.
+        let bench = Bench::new(|call| match call.uri.contains("products/") {
+            true => Reply::json(429, ""),
+            false => listed(call, &[product("P1", 1, 3)]),
+        })
+        .await;
+        bench.record(FeedName::Products, &[product("P1", 1, 2), product("P2", 1, 2)]).await;
+        assert!(sweep(&bench).await.is_err());
+        assert_eq!(counted(&bench), 1);
+    }
+
+    #[tokio::test]
+    async fn an_entity_that_is_not_shown_keeps_no_other() {
+        let bench = Bench::new(|call| match call.uri.rsplit('/').next().unwrap() {
+            "P1" => Reply::json(503, ""),
+            "P2" => Reply::json(403, ""),
+            "P3" => Reply::json(200, "<html>"),
+            "P4" => Reply::json(200, &product("P4", 1, 3)),
+            _ => listed(call, &[]),
+        })
+        .await;
+        let known: Vec<String> = ["P1", "P2", "P3", "P4"].map(|id| product(id, 1, 2)).into();
+        bench.record(FeedName::Products, &known).await;
+        assert_eq!(sweep(&bench).await.unwrap(), Swept { missed: 1, unread: 3 });
+        assert_eq!(counted(&bench), 1);
+        assert_eq!(bench.told().await.last().unwrap(), "acme.product.updated");
+    }
 
     #[test]
     fn open_is_what_something_may_follow() {

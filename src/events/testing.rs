@@ -16,7 +16,7 @@ use crate::store::{Append, Journal, Keyring, Sqlite};
 pub(super) struct Bench {
     pub(super) recorder: Recorder,
     pub(super) store: Arc<Sqlite>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
@@ -32,7 +32,7 @@ impl Bench {
             mode: ContentMode::Structured,
             metrics: account.metrics.events.clone(),
         };
-        Self { recorder, store, _dir: dir }
+        Self { recorder, store, dir }
     }
 
     /// A feed has been read to so many seconds after 1970.
@@ -52,6 +52,11 @@ impl Bench {
         self.recorder.record(feed, &items, telling, Append::default()).await.unwrap();
     }
 
+    /// Does something to the database that the bridge would not.
+    pub(super) fn alter(&self, sql: &str) {
+        rusqlite::Connection::open(self.dir.path().join("bridge.db")).unwrap().execute_batch(sql).unwrap();
+    }
+
     /// The routing keys of all events, in order.
     pub(super) async fn told(&self) -> Vec<String> {
         let lane = Lane::Events(self.recorder.account().clone());
@@ -66,6 +71,20 @@ impl Bench {
         let body: serde_json::Value = serde_json::from_slice(&rows.last().unwrap().message.body).unwrap();
         body["data"].to_string()
     }
+}
+
+/// A product that was made and last changed at such seconds.
+pub(super) fn product(id: &str, made: u32, changed: u32) -> String {
+    format!(
+        r#"{{"jfsku":"{id}","modificationInfo":{{"createdAt":"2026-01-05T08:00:{made:02}Z","updatedAt":"2026-01-05T08:00:{changed:02}Z"}}}}"#
+    )
+}
+
+/// The page of a list that has these rows.
+pub(super) fn listed(call: &Call, rows: &[String]) -> Reply {
+    let skip = call.uri.split_once("$skip=").map_or("0", |(_, skip)| skip).parse().unwrap();
+    let page: Vec<&str> = rows.iter().skip(skip).map(String::as_str).collect();
+    Reply::json(200, &format!(r#"{{"items":[{}]}}"#, page.join(",")))
 }
 
 /// The page of a feed that has these items, each with the time of its last change; to other calls who is signed in.

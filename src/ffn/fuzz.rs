@@ -61,7 +61,7 @@ fn whatever_comes_as_a_list_is_a_list_or_none() {
             let row: serde_json::Value = serde_json::from_str(row.get()).ok()?;
             Some(Row { id: row.get("outboundId")?.as_str()?.to_owned(), created_at: Some(Utc::now()) })
         });
-        let joined = lists::joins(&list, &rows, &Cursor { rows: 3, last });
+        let joined = lists::joins(&list, &rows, &Cursor { rows: 3, last, restarts: 0 });
         assert!(joined.is_none_or(|read| read <= rows.len()));
         true
     });

@@ -2,7 +2,7 @@
 //!
 //! Rows come by the time they were made. Each page begins with the row at which the one before ended, so that
 //! rows which leave the list meanwhile and let the others move up are noticed: then it is gone back until the
-//! pages join again. The end is where a page has nothing after that row. Neither links nor totals are believed,
+//! pages join again. The end is where nothing comes after that row. Neither links nor totals are believed,
 //! as FFN may leave them out, count otherwise, or send fewer rows than were asked for (contract 18, 13 and 14).
 
 use chrono::{DateTime, Utc};
@@ -12,12 +12,15 @@ use serde_json::value::RawValue;
 
 use super::feeds::Endpoint;
 use super::{Client, Error, Priority, Request, lookup};
+use crate::domain::entity::Fingerprint;
 use crate::domain::listing::{Cursor, Row};
 
 /// Rows of one page (contract 18, 14).
 const TOP: usize = 100;
 /// How far it is gone back first, when pages do not join.
 const STEP_BACK: u64 = 100;
+/// How often a list is begun anew before it counts as one that can't be read.
+const MOST_RESTARTS: u32 = 5;
 
 /// A list, and which of its rows.
 #[derive(Debug, Clone)]
@@ -42,32 +45,71 @@ pub struct Page {
 /// The rows that come after `cursor`; `None` at the end of the list.
 ///
 /// # Errors
-/// See [`Error`]; [`Error::Unreadable`] if the answer is no list.
+/// See [`Error`]; [`Error::Unreadable`] if the answer is no list, or reading on leads nowhere.
 pub async fn read_on(client: &Client, list: &List, priority: Priority, cursor: &Cursor) -> Result<Option<Page>, Error> {
     let mut at = cursor.clone();
     // The last row that was read, again.
     let mut skip = at.rows.saturating_sub(1);
-    let mut back = STEP_BACK;
+    let (mut back, mut stays) = (STEP_BACK, false);
     loop {
         let rows = fetch(client, list, priority, skip).await?;
-        let (end, count) = (skip + rows.len() as u64, rows.len());
-        let Some(read) = joins(list, &rows, &at).or((skip == 0).then_some(0)) else {
-            tracing::debug!(account = %client.account(), list = list.endpoint.operation, skip, "rows have left the list; going back to where the pages join");
-            skip = skip.saturating_sub(back);
-            back *= 2;
-            continue;
+        let read = match joins(list, &rows, &at) {
+            Some(read) => read,
+            None if skip == 0 => {
+                begin_anew(list, &mut at)?;
+                0
+            }
+            None => {
+                tracing::debug!(account = %client.account(), list = list.endpoint.operation, skip, "rows have left the list; going back to where the pages join");
+                skip = skip.saturating_sub(back);
+                back *= 2;
+                continue;
+            }
         };
-        let last = rows.iter().rev().find_map(|row| identify(list, row)).or(at.last);
-        at = Cursor { rows: end, last };
-        if read < count {
+        let is_same = at.last.is_some() && rows.last().map(|row| identify(list, row)) == at.last;
+        at = after(list, at, skip, &rows);
+        if read < rows.len() {
             return Ok(Some(Page { rows: rows.into_iter().skip(read).collect(), next: at }));
         }
-        if count <= 1 {
+        if rows.len() > 1 {
+            // It was gone back, and all of this has been read.
+            if std::mem::replace(&mut stays, is_same) && is_same {
+                return Err(unreadable(list, "other pages of it end with the same row"));
+            }
+            skip = at.rows - 1;
+            continue;
+        }
+        if rows.is_empty() {
             return Ok(None);
         }
-        // It was gone back, and all of this has been read.
-        skip = end - 1;
+        // The end; or FFN sends one row a page. Such pages have no row in common: what comes after it counts only if it
+        // has kept its place.
+        let rest = fetch(client, list, priority, at.rows).await?;
+        if joins(list, &fetch(client, list, priority, skip).await?, &at) != Some(1) {
+            continue;
+        }
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let begin = at.rows;
+        let next = after(list, at, begin, &rest);
+        return Ok(Some(Page { rows: rest, next }));
     }
+}
+
+/// Notes that nothing is left of what was read, so that the list is read from its first row again.
+fn begin_anew(list: &List, at: &mut Cursor) -> Result<(), Error> {
+    at.restarts += u32::from(at.last.is_some());
+    if at.restarts > MOST_RESTARTS {
+        return Err(unreadable(list, "the row that was read last is never found again"));
+    }
+    Ok(())
+}
+
+/// Where to go on after the rows that begin at `skip`.
+fn after(list: &List, at: Cursor, skip: u64, rows: &[Box<RawValue>]) -> Cursor {
+    let last = rows.last().map(|row| identify(list, row)).or(at.last);
+    Cursor { rows: skip + rows.len() as u64, last, restarts: at.restarts }
 }
 
 /// How many rows the list has, as far as FFN tells: for the eye only. With pages of one row it makes no difference
@@ -86,30 +128,36 @@ pub async fn total(client: &Client, list: &List, priority: Priority) -> Result<O
 /// nothing can then be missing in between.
 pub(super) fn joins(list: &List, rows: &[Box<RawValue>], cursor: &Cursor) -> Option<usize> {
     let last = cursor.last.as_ref()?;
-    let known: Vec<Option<Row>> = rows.iter().map(|row| identify(list, row)).collect();
-    let id_of = |row: &Option<Row>| row.as_ref().is_some_and(|row| row.id == last.id);
-    if let Some(at) = known.iter().rposition(id_of) {
+    let known: Vec<Row> = rows.iter().map(|row| identify(list, row)).collect();
+    // Rows without an id may be equal: after the first of them nothing is left out.
+    if let Some(at) = known.iter().position(|row| row.id == last.id) {
         return Some(at + 1);
     }
     // That row itself is gone: one before it will do, where rows come in their order.
-    let times: Vec<DateTime<Utc>> = known.iter().map(|row| row.as_ref()?.created_at).collect::<Option<_>>()?;
+    let times: Vec<DateTime<Utc>> = known.iter().map(|row| row.created_at).collect::<Option<_>>()?;
     let is_before = |at: &DateTime<Utc>| last.created_at.is_some_and(|last| *at < last);
     (times.is_sorted() && times.first().is_some_and(is_before)).then(|| times.partition_point(is_before))
 }
 
-fn identify(list: &List, row: &RawValue) -> Option<Row> {
-    let row: Value = serde_json::from_str(row.get()).ok()?;
-    let created_at = row.get("modificationInfo").and_then(|stamp| stamp.get("createdAt")).and_then(Value::as_str);
+/// What a row is found again by: one without an id by its bytes.
+fn identify(list: &List, row: &RawValue) -> Row {
+    let members: Value = serde_json::from_str(row.get()).unwrap_or_default();
+    let created_at = members.get("modificationInfo").and_then(|stamp| stamp.get("createdAt")).and_then(Value::as_str);
     let created_at = created_at.and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(|time| time.to_utc());
-    Some(Row { id: row.get(list.id)?.as_str()?.to_owned(), created_at })
+    let id = members.get(list.id).and_then(Value::as_str).filter(|id| !id.is_empty());
+    let id = id.map_or_else(|| format!("#{}", Fingerprint::of(row.get())), str::to_owned);
+    Row { id, created_at }
 }
 
 async fn fetch(client: &Client, list: &List, priority: Priority, skip: u64) -> Result<Vec<Box<RawValue>>, Error> {
-    let operation = list.endpoint.operation;
     let request = request(list, priority).with_query("$top", TOP.to_string()).with_query("$skip", skip.to_string());
     let answer = client.call(request).await?;
     let rows = lookup::list(&answer.body).map(|(rows, _)| rows);
-    rows.ok_or_else(|| Error::Unreadable { operation, reason: "it is no list".to_owned() })
+    rows.ok_or_else(|| unreadable(list, "it is no list"))
+}
+
+fn unreadable(list: &List, reason: &str) -> Error {
+    Error::Unreadable { operation: list.endpoint.operation, reason: reason.to_owned() }
 }
 
 fn request(list: &List, priority: Priority) -> Request {
@@ -170,7 +218,7 @@ mod tests {
         let account = server(rows.clone(), cap).await;
         let (mut cursor, mut ids) = (Cursor::default(), Vec::new());
         while let Some(page) = read_on(&account.client, &all(), Priority::Background, &cursor).await.unwrap() {
-            ids.extend(page.rows.iter().map(|row| identify(&all(), row).unwrap().id));
+            ids.extend(page.rows.iter().map(|row| identify(&all(), row).id));
             cursor = page.next;
             between(&mut rows.lock().unwrap());
         }
@@ -187,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_is_read_to_its_end_whatever_a_page_holds() {
-        for cap in [2, 7, 100, 500] {
+        for cap in [1, 2, 7, 100, 500] {
             for count in [0, 1, 99, 100, 101, 250] {
                 assert_eq!(read(ordered(count), cap, |_| {}).await, ids(0..count), "{cap} {count}");
             }
@@ -235,6 +283,68 @@ mod tests {
         })
         .await;
         assert!(ids(100..400).iter().all(|id| read.contains(id)));
+    }
+
+    /// Reads a list whose rows are told anew for each call, with at most `cap` a page: what came, or the error.
+    async fn read_rows(
+        rows: impl Fn(usize) -> Vec<String> + Send + Sync + 'static,
+        cap: usize,
+    ) -> Result<Vec<String>, Error> {
+        let account = Account::new(move |call| {
+            let rows = rows(call.nth).into_iter().skip(number(call, "$skip")).take(cap);
+            Reply::json(200, &format!(r#"{{"items":[{}]}}"#, rows.collect::<Vec<_>>().join(",")))
+        })
+        .await;
+        let (mut cursor, mut read) = (Cursor::default(), Vec::new());
+        while let Some(page) = read_on(&account.client, &all(), Priority::Background, &cursor).await? {
+            read.extend(page.rows.iter().map(|row| row.get().to_owned()));
+            assert!(read.len() < 1000, "it does not end");
+            cursor = page.next;
+        }
+        Ok(read)
+    }
+
+    #[tokio::test]
+    async fn rows_without_an_id_end_a_list_like_others() {
+        let row = |id: &str| format!(r#"{{"outboundId":{id}}}"#);
+        let odd = |row: &str| row.to_owned();
+        let lists = [
+            vec![odd("null")],
+            vec![row(r#""A""#), row(r#""B""#), odd("null")],
+            vec![odd("null"), odd("null"), row(r#""A""#), odd("null"), odd("null")],
+            vec![row("null"), row(r#""""#), row("7"), odd("\"x\""), odd("[1]")],
+            vec![odd("null"); 120],
+        ];
+        for list in lists {
+            for cap in [1, 2, 100] {
+                let rows = list.clone();
+                assert_eq!(read_rows(move |_| rows.clone(), cap).await.unwrap(), list, "{cap}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_that_leave_make_no_others_be_skipped_where_a_page_is_one_row() {
+        let row = |id: usize| format!(r#"{{"outboundId":"O{id}"}}"#);
+        for call in 1..30 {
+            // From that call on, whichever it is, the first row is gone.
+            let read = read_rows(move |nth| (usize::from(nth >= call)..8).map(row).collect(), 1).await.unwrap();
+            assert!((1..8).all(|id| read.contains(&row(id))), "{call}: {read:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_leads_nowhere_is_an_error() {
+        // Its last row is never the same; and one page is all that is ever sent, whatever is skipped.
+        let row = |id: usize| format!(r#"{{"outboundId":"O{id}"}}"#);
+        for before in [0, 3] {
+            let rows = move |nth| (0..before).map(row).chain([format!("[{nth}]")]).collect();
+            assert!(matches!(read_rows(rows, 100).await, Err(Error::Unreadable { .. })), "{before}");
+        }
+        let account = Account::new(|_| Reply::json(200, r#"{"items":[{"outboundId":"A"},{"outboundId":"B"}]}"#)).await;
+        let first = read_on(&account.client, &all(), Priority::Background, &Cursor::default()).await.unwrap().unwrap();
+        let error = read_on(&account.client, &all(), Priority::Background, &first.next).await;
+        assert!(matches!(error, Err(Error::Unreadable { .. })));
     }
 
     #[tokio::test]

@@ -208,6 +208,33 @@ async fn a_snapshot_has_the_ids_that_reading_the_feeds_gives() {
     .await;
 }
 
+#[tokio::test]
+async fn a_last_row_without_an_id_and_pages_of_one_row_keep_no_list_from_its_end() {
+    let lines = "start = \"snapshot\"\nfeeds = [\"products\", \"warehouses\"]\nsweep_interval = \"300ms\"\npoll_interval = \"50ms\"\nrate_limit = \"200/s\"";
+    let mut world = Setup::new().simulator(&["--top-cap", "1"]).account(lines).build().await;
+    let of_start = world.simulator.get("products").await["products"].as_array().unwrap().clone();
+    let products = of_start.iter().filter(|product| product["deleted"] == false).count();
+    world.simulator.post("products", json!({"merchantSku": "ZLAST"})).await;
+    world.simulator.post_raw("products/ZLAST/instead", "null").await;
+    // The present is known to the second.
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    world.bridge.start().await;
+    until("both snapshots to be complete", async || {
+        (world.bridge.count("ffn_bridge_snapshot_complete{account=\"acme\"").await == 2).then_some(())
+    })
+    .await;
+    let created = |what: &str| {
+        let count = "SELECT COUNT(*) FROM journal WHERE routing_key = 'acme.' || ?1 || '.created'";
+        usize::try_from(world.db().number(count, [what])).unwrap()
+    };
+    assert_eq!((created("product"), created("warehouse")), (products, 2));
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM parked", []), 1);
+    for feed in ["products", "warehouses"] {
+        let done = format!("ffn_bridge_sweeps_total{{account=\"acme\",feed=\"{feed}\",outcome=\"done\"}}");
+        until("two sweeps", async || (world.bridge.count(&done).await >= 2).then_some(())).await;
+    }
+}
+
 /// Sweeps that have ended well since the bridge began.
 async fn sweeps(world: &World) -> u64 {
     world.bridge.count("ffn_bridge_sweeps_total{account=\"acme\",feed=\"outbounds\",outcome=\"done\"}").await
