@@ -118,7 +118,7 @@ async fn a_wait_that_ffn_asks_for_is_kept_though_no_queue_is_as_slow_and_repetit
     let is_sent = |call: &&Value| call["path"].as_str().unwrap().ends_with("/merchant/outbounds");
     let calls: Vec<&Value> = calls.iter().filter(is_sent).collect();
     let at = |call: &Value| time(call["time"].as_str().unwrap());
-    assert!(at(&calls[1]) - at(&calls[0]) >= TimeDelta::milliseconds(2980), "{calls:#?}");
+    assert!(at(calls[1]) - at(calls[0]) >= TimeDelta::milliseconds(2980), "{calls:#?}");
     only(&world.simulator, "SO-1").await;
 }
 
