@@ -12,7 +12,8 @@ pub struct Known {
     /// The status at the last reading.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
-    /// The changes that have been told, by what tells them apart in their ids; the last of them, oldest first.
+    /// The changes that have been told, by what tells them apart in their ids; the last of them, oldest first. Some
+    /// say as well of which status they told, see [`told_of`].
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub told: Vec<String>,
     /// The newest change seen.
@@ -36,7 +37,7 @@ const TOLD_KEPT: usize = 64;
 impl Known {
     /// Remembers that a change has been told.
     pub fn remember(&mut self, change: &str) {
-        if self.has_told(change) {
+        if self.has_told(change.split(OF).next().unwrap_or(change)) {
             return;
         }
         self.told.push(change.to_owned());
@@ -47,8 +48,22 @@ impl Known {
 
     /// Whether this very change has been told.
     pub fn has_told(&self, change: &str) -> bool {
-        self.told.iter().any(|told| told == change)
+        self.told.iter().any(|told| told.split(OF).next() == Some(change))
     }
+
+    /// Of which status this change told, if that was noted.
+    pub fn told_as(&self, change: &str) -> Option<&str> {
+        let noted = self.told.iter().filter_map(|told| told.split_once(OF));
+        noted.filter(|(told, _)| *told == change).map(|(_, status)| status).next()
+    }
+}
+
+/// Stands between a change and the status that it told of; no status holds it.
+const OF: char = '\u{1f}';
+
+/// What is remembered of a change of which only the status says what it was.
+pub fn told_of(change: &str, status: &str) -> String {
+    format!("{change}{OF}{status}")
 }
 
 /// Which versions of a gapless ledger have been read (contract 14).
@@ -171,6 +186,16 @@ mod tests {
         }
         assert_eq!(known.told.len(), TOLD_KEPT);
         assert!(known.has_told("199") && !known.has_told("1"));
+    }
+
+    #[test]
+    fn it_may_be_noted_of_which_status_a_change_told() {
+        let mut known = Known::default();
+        known.remember(&told_of("17", "Locked"));
+        known.remember("17");
+        known.remember("18");
+        assert!(known.has_told("17") && known.has_told("18") && !known.has_told("1"));
+        assert_eq!((known.told_as("17"), known.told_as("18"), known.told.len()), (Some("Locked"), None, 2));
     }
 
     #[test]
