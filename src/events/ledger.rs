@@ -1,8 +1,8 @@
 //! Holes in the stock ledger: versions have no gaps, so one that is missing was lost by the feed (contract 14).
 //!
-//! A hole is looked up in the list at once. What is not found there is waited for as long as a change may
-//! become visible late, and looked up with each poll; only then is it told as `stock.gap` and given up. A list that
-//! can't be read does not keep the feed: the hole is remembered.
+//! Holes are looked up in the list at once, all of a ledger together. What is not found there is waited for as long as
+//! a change may become visible late, each hole for itself, and looked up with each poll; only then is it told as
+//! `stock.gap` and given up. A list that can't be read does not keep the feed: the hole is remembered.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::Error;
 use super::normalizer::{self, Item, Telling};
 use super::recorder::Recorder;
-use crate::domain::entity::Known;
+use crate::domain::entity::{Hole, Known};
 use crate::domain::feed::FeedName;
 use crate::ffn::{Disposition, Priority, stocks};
 use crate::store::{self, Append, KnownEntity};
@@ -34,14 +34,16 @@ pub(super) async fn mend(
 ) -> Result<usize, Error> {
     let mut events = 0;
     for (id, known) in recorder.journal.holes(recorder.account()).await? {
-        let Some((from, to)) = known.versions.as_ref().and_then(|versions| versions.hole()) else { continue };
+        let Some(versions) = &known.versions else { continue };
+        let Some(Hole { from, to, since }) = versions.holes().next() else { continue };
         let Some((warehouse, jfsku)) = id.rsplit_once(':') else { continue };
-        tracing::warn!(account = %recorder.account(), warehouse, jfsku, from, to, "entries of a stock's ledger are missing; looking them up");
+        let missing = versions.missing();
+        tracing::warn!(account = %recorder.account(), warehouse, jfsku, from, to, missing, "entries of a stock's ledger are missing; looking them up");
         let is_missing = |row: &RawValue| {
             normalizer::entity_id(FeedName::Stocks, row).is_ok_and(|of| of == id)
-                && normalizer::stock_version(row).is_some_and(|version| (from..=to).contains(&version))
+                && normalizer::stock_version(row).is_some_and(|version| versions.is_missing(version))
         };
-        let most = usize::try_from(to - from + 1).unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
+        let most = usize::try_from(missing).unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
         let found = stocks::find_changes(&recorder.client, warehouse, jfsku, Priority::Poll, most, is_missing).await;
         let rows = match found {
             Ok(rows) => rows,
@@ -59,7 +61,6 @@ pub(super) async fn mend(
             events += recorder.record(FeedName::Stocks, &items, telling, Append::default()).await?.events;
             continue;
         }
-        let since = known.versions.as_ref().and_then(|versions| versions.missing_since);
         if since.is_none_or(|since| server_now - since > patience) {
             events += give_up(recorder, telling, id, known).await?;
         }
@@ -130,6 +131,19 @@ mod tests {
         assert_eq!(bench.told().await, [CHANGED, CHANGED, CHANGED, GAP]);
         let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
         assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&3.into(), &3.into()));
+    }
+
+    #[tokio::test]
+    async fn each_hole_is_waited_for_by_itself_and_looked_up_at_once() {
+        let bench = with_a_hole(|| Reply::json(200, &format!(r#"{{"items":[{}]}}"#, entry(8)))).await;
+        let later = |version| entry(version).replace("08:00:00", "08:04:00");
+        bench.record(FeedName::Stocks, &[later(6), later(9)]).await;
+        assert_eq!(mended(&bench, 5).await, 1, "entry 8, though that of the first hole is not there");
+        assert_eq!(mended(&bench, 6).await, 1);
+        assert_eq!(mended(&bench, 9).await, 0, "the later ones are waited for as long");
+        let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&2.into(), &3.into()));
+        assert_eq!((mended(&bench, 10).await, mended(&bench, 10).await, mended(&bench, 10).await), (1, 1, 0));
     }
 
     #[tokio::test]
