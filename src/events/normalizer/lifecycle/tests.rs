@@ -482,3 +482,15 @@ fn memories_of_before_know_a_status_by_the_one_that_was_shown() {
     let both = order("Pickprocess", &[("pickprocess", "08:10:00"), ("locked", "08:10:00")], "08:10:00", "");
     assert_eq!(columns(&reached(&both, &mut known)), [("pickprocess", "Locked")]);
 }
+
+#[test]
+fn one_bad_entry_of_a_list_loses_no_other() {
+    let product = entity(r#""jfsku":"ACME01A1B2C""#, &[1, 5], &[1, 3, 5], "Modified");
+    let bad = product.replacen(r#""changesInRange":["#, r#""changesInRange":[7,null,["x"],"#, 1);
+    assert_eq!(short(&of(FeedName::Products, &bad, &mut None)), [("created", 1), ("updated", 3), ("updated", 5)]);
+    let parcel = r#"{"outboundShippingNotificationId":"S","outboundId":"O","packages":[7,{"trackingUrl":"u","identifier":
+        [null,{"identifierType":"TrackingId","value":"T"},"x"]}],"modificationInfo":{"createdAt":"2026-01-05T08:00:00Z"}}"#;
+    let told = drafts(FeedName::OutboundShipments, parcel, &[], &mut None, Telling::since(time(START)));
+    let (_, _, data) = told.into_iter().map(tell).next().unwrap();
+    assert_eq!((&data["trackingIds"], &data["trackingUrls"]), (&serde_json::json!(["T"]), &serde_json::json!(["u"])));
+}
