@@ -24,9 +24,9 @@ use crate::ffn::feeds::{self, Endpoint, Feed, Page};
 use crate::ffn::{self, Priority, entities};
 use crate::store::{self, Append, KnownEntity};
 
-/// More pages than this in one window mean that something is wrong.
+/// More pages than this in one window mean that something is wrong, or that it is too long.
 const MOST_PAGES: u32 = 10_000;
-/// More passes than this over one window are left to the next poll.
+/// More passes than this over one window are left to the next poll, and a shorter window.
 const MOST_PASSES: u32 = 20;
 /// Tries to store what other readers store at the same time.
 const TRIES: u32 = 5;
@@ -129,7 +129,7 @@ impl Reader {
             }
             tracing::debug!(account = %self.recorder.account(), feed = %self.feed, pass, pages, "a window of several pages is read again");
         }
-        Err(Error::Nonsense(format!("{MOST_PASSES} passes over one window each brought something new")))
+        Err(Error::Endless(format!("{MOST_PASSES} passes over one window each brought something new")))
     }
 
     /// What has to be read; last the one whose items become events.
@@ -179,7 +179,7 @@ impl Reader {
                 }
             };
         }
-        Err(Error::Nonsense(format!("a window has more than {MOST_PAGES} pages")))
+        Err(Error::Endless(format!("more than {MOST_PAGES} pages")))
     }
 
     /// What counts as one row. An entity that has changed since the window's end may be shown in it all the same, and
