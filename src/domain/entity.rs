@@ -13,7 +13,8 @@ pub struct Known {
     /// The status at the last reading.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
-    /// The changes that have been told, by what tells them apart in their ids; the last of them, oldest first.
+    /// The changes that have been told, by what tells them apart in their ids; the last of them, oldest first. Some
+    /// say as well of which status they told, see [`told_of`].
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub told: Vec<String>,
     /// The newest change seen.
@@ -37,7 +38,7 @@ const TOLD_KEPT: usize = 64;
 impl Known {
     /// Remembers that a change has been told.
     pub fn remember(&mut self, change: &str) {
-        if self.has_told(change) {
+        if self.has_told(change.split(OF).next().unwrap_or(change)) {
             return;
         }
         self.told.push(change.to_owned());
@@ -48,8 +49,22 @@ impl Known {
 
     /// Whether this very change has been told.
     pub fn has_told(&self, change: &str) -> bool {
-        self.told.iter().any(|told| told == change)
+        self.told.iter().any(|told| told.split(OF).next() == Some(change))
     }
+
+    /// Of which status this change told, if that was noted.
+    pub fn told_as(&self, change: &str) -> Option<&str> {
+        let noted = self.told.iter().filter_map(|told| told.split_once(OF));
+        noted.filter(|(told, _)| *told == change).map(|(_, status)| status).next()
+    }
+}
+
+/// Stands between a change and the status that it told of; no status holds it.
+const OF: char = '\u{1f}';
+
+/// What is remembered of a change of which only the status says what it was.
+pub fn told_of(change: &str, status: &str) -> String {
+    format!("{change}{OF}{status}")
 }
 
 /// Which versions of a gapless ledger have been read (contract 14).
@@ -60,9 +75,23 @@ pub struct Versions {
     /// The versions beyond that have been read, ascending.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ahead: Vec<i64>,
-    /// Since when a version is missing, by FFN's clock.
+    /// Since when each hole is known, by FFN's clock; by its last version.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub since: BTreeMap<i64, DateTime<Utc>>,
+    /// Since when a version is missing: of holes that a version of before has seen, which noted one time for all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing_since: Option<DateTime<Utc>>,
+}
+
+/// Versions of a ledger that are missing between two that have been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The first of them.
+    pub from: i64,
+    /// The last of them.
+    pub to: i64,
+    /// Since when it is known, by FFN's clock.
+    pub since: Option<DateTime<Utc>>,
 }
 
 impl Versions {
@@ -71,26 +100,55 @@ impl Versions {
         Self { complete: first, ..Self::default() }
     }
 
-    /// Takes note of a version; whether it is new.
-    pub fn read(&mut self, version: i64) -> bool {
+    /// Takes note of a version that was written at this time; whether it is new.
+    pub fn read(&mut self, version: i64, at: DateTime<Utc>) -> bool {
         if version <= self.complete {
             return false;
         }
-        let Err(at) = self.ahead.binary_search(&version) else { return false };
-        self.ahead.insert(at, version);
+        let Err(place) = self.ahead.binary_search(&version) else { return false };
+        let last = place.checked_sub(1).and_then(|before| self.ahead.get(before)).copied();
+        let next = self.ahead.get(place).copied();
+        // What is left of a hole is missing for as long as all of it.
+        let since = match next {
+            Some(next) => self.since.remove(&(next - 1)).or(self.missing_since),
+            None => Some(at),
+        };
+        let before = (last.unwrap_or(self.complete) + 1 < version).then_some(version - 1);
+        let after = next.filter(|next| version + 1 < *next).map(|next| next - 1);
+        let left = before.into_iter().chain(after);
+        self.since.extend(since.into_iter().flat_map(|since| left.clone().map(move |to| (to, since))));
+        self.ahead.insert(place, version);
         self.close_up();
         true
     }
 
-    /// The versions that are missing: from, to, both included.
-    pub fn hole(&self) -> Option<(i64, i64)> {
-        self.ahead.first().map(|next| (self.complete + 1, next - 1))
+    /// The versions that are missing, ascending.
+    pub fn holes(&self) -> impl Iterator<Item = Hole> {
+        let last = std::iter::once(&self.complete).chain(&self.ahead);
+        let around = last.zip(&self.ahead).filter(|(last, next)| **last + 1 < **next);
+        around.map(|(last, next)| {
+            let since = self.since.get(&(next - 1)).copied().or(self.missing_since);
+            Hole { from: last + 1, to: next - 1, since }
+        })
+    }
+
+    /// Whether this version is missing.
+    pub fn is_missing(&self, version: i64) -> bool {
+        let is_before = self.ahead.last().is_some_and(|last| version < *last);
+        version > self.complete && is_before && self.ahead.binary_search(&version).is_err()
+    }
+
+    /// How many versions are missing.
+    pub fn missing(&self) -> u64 {
+        let last = self.ahead.last().unwrap_or(&self.complete);
+        last.abs_diff(self.complete).saturating_sub(self.ahead.len() as u64)
     }
 
     /// Gives the first hole up: what is missing there will not be waited for any longer.
     pub fn give_up(&mut self) {
-        if let Some((_, to)) = self.hole() {
-            self.complete = to;
+        let last = self.holes().next().map(|hole| hole.to);
+        if let Some(last) = last {
+            self.complete = last;
             self.close_up();
         }
     }
@@ -99,6 +157,7 @@ impl Versions {
         let following = self.ahead.iter().zip(self.complete + 1..).take_while(|(have, want)| **have == *want).count();
         self.ahead.drain(..following);
         self.complete += i64::try_from(following).unwrap_or_default();
+        self.since.retain(|to, _| *to > self.complete);
         if self.ahead.is_empty() {
             self.missing_since = None;
         }
@@ -181,20 +240,61 @@ mod tests {
     }
 
     #[test]
+    fn it_may_be_noted_of_which_status_a_change_told() {
+        let mut known = Known::default();
+        known.remember(&told_of("17", "Locked"));
+        known.remember("17");
+        known.remember("18");
+        assert!(known.has_told("17") && known.has_told("18") && !known.has_told("1"));
+        assert_eq!((known.told_as("17"), known.told_as("18"), known.told.len()), (Some("Locked"), None, 2));
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    /// The holes of a ledger as first and last version, and the second since when.
+    fn holes(versions: &Versions) -> Vec<(i64, i64, Option<i64>)> {
+        versions.holes().map(|Hole { from, to, since }| (from, to, since.map(|since| since.timestamp()))).collect()
+    }
+
+    #[test]
     fn a_hole_in_a_ledger_is_seen_and_closed() {
         let mut versions = Versions::from(7);
-        assert!(!versions.read(7) && !versions.read(3) && versions.read(8));
-        assert_eq!((versions.complete, versions.hole()), (8, None));
-        assert!(versions.read(12) && versions.read(11) && !versions.read(11));
-        assert_eq!(versions.hole(), Some((9, 10)));
-        assert!(versions.read(10));
-        assert_eq!(versions.hole(), Some((9, 9)));
-        assert!(versions.read(9));
-        assert_eq!((versions.complete, versions.hole()), (12, None));
-        assert!(versions.read(15) && versions.read(20));
+        let read = |version, versions: &mut Versions| versions.read(version, at(version));
+        assert!(!read(7, &mut versions) && !read(3, &mut versions) && read(8, &mut versions));
+        assert_eq!((versions.complete, holes(&versions)), (8, vec![]));
+        assert!(read(12, &mut versions) && read(11, &mut versions) && !read(11, &mut versions));
+        assert_eq!(holes(&versions), [(9, 10, Some(12))]);
+        assert!(read(10, &mut versions));
+        assert_eq!(holes(&versions), [(9, 9, Some(12))]);
+        assert!(read(9, &mut versions));
+        assert_eq!((versions.complete, holes(&versions)), (12, vec![]));
+        assert!(read(15, &mut versions) && read(20, &mut versions));
         versions.give_up();
-        assert_eq!((versions.complete, versions.hole()), (15, Some((16, 19))));
+        assert_eq!((versions.complete, holes(&versions)), (15, vec![(16, 19, Some(20))]));
         versions.give_up();
-        assert_eq!((versions.complete, versions.hole()), (20, None));
+        assert_eq!(versions, Versions::from(20), "nothing is left of it");
+    }
+
+    #[test]
+    fn each_hole_of_a_ledger_has_its_own_time_also_what_is_left_of_it() {
+        let mut versions = Versions::from(1);
+        assert!(versions.read(10, at(100)) && versions.read(12, at(200)) && versions.read(5, at(300)));
+        assert_eq!(holes(&versions), [(2, 4, Some(100)), (6, 9, Some(100)), (11, 11, Some(200))]);
+        assert_eq!((versions.missing(), versions.is_missing(9), versions.is_missing(10)), (8, true, false));
+        assert!(!versions.is_missing(1) && !versions.is_missing(13));
+    }
+
+    #[test]
+    fn ledgers_of_databases_of_before_are_read() {
+        let stored = r#"{"complete":1,"ahead":[5,8],"missing_since":"1970-01-01T00:01:40Z"}"#;
+        let mut versions: Versions = serde_json::from_str(stored).unwrap();
+        assert_eq!(holes(&versions), [(2, 4, Some(100)), (6, 7, Some(100))]);
+        assert!(versions.read(10, at(200)) && versions.read(3, at(300)));
+        let expected = [(2, 2, Some(100)), (4, 4, Some(100)), (6, 7, Some(100)), (9, 9, Some(200))];
+        assert_eq!(holes(&versions), expected);
+        let again: Versions = serde_json::from_str(&serde_json::to_string(&versions).unwrap()).unwrap();
+        assert_eq!(again, versions);
     }
 }

@@ -165,6 +165,11 @@ impl Window {
         (to > position).then_some(Self { from, to })
     }
 
+    /// As how many refusals in a row it counts, after so many, that only a shorter window can be read.
+    pub fn shorter_after(refusals: u32) -> u32 {
+        refusals.max(STEPS_BACK) + 1
+    }
+
     /// What the next window has to read once more, when this one has been read until `now`: a stretch longer than
     /// the overlap, for as long as the overlap has short ones read.
     pub fn again(&self, checkpoint: &Checkpoint, overlap: TimeDelta, now: DateTime<Utc>) -> Option<Again> {
@@ -226,6 +231,13 @@ mod tests {
         let short = Window { from: at(79_700), to: at(80_020) };
         assert_eq!(short.after_refusals(at(80_000), OVERLAP, 1).unwrap().to, at(80_010));
         assert_eq!(short.after_refusals(at(80_000), OVERLAP, 60), None);
+        // What is too long, and not ahead of FFN's clock, is shortened at once.
+        assert_eq!(after(Window::shorter_after(0)), Window { from: at(79_700), to: at(89_910) });
+        let shorter = |refusals| whole.after_refusals(at(80_000), OVERLAP, Window::shorter_after(refusals)).unwrap().to;
+        assert_eq!(
+            (shorter(0), shorter(1), shorter(4)),
+            (at(84_955), at(84_955), at(82_477) + TimeDelta::milliseconds(500))
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@ pub enum Error {
     /// The store.
     #[error("what was read could not be stored")]
     Store(#[from] store::Error),
-    /// An answer that does not end, or repeats itself.
+    /// A window that does not end: a shorter one may.
+    #[error("the window has too much: {0}")]
+    Endless(String),
+    /// An answer that repeats itself.
     #[error("the feed makes no sense: {0}")]
     Nonsense(String),
 }

@@ -1,10 +1,11 @@
 //! Holes in the stock ledger: versions have no gaps, so one that is missing was lost by the feed (contract 14).
 //!
-//! A hole is looked up in the list at once. What is not found there is waited for as long as a change may
-//! become visible late, and looked up with each poll; only then is it told as `stock.gap` and given up. A list that
-//! can't be read does not keep the feed: the hole is remembered.
+//! Holes are looked up in the list at once, all of a ledger together. What is not found there is waited for as long as
+//! a change may become visible late, each hole for itself, and looked up with each poll; only then is it told as
+//! `stock.gap` and given up. A list that can't be read does not keep the feed: the hole is remembered. So it is while
+//! a list is too long to be looked through: it is searched from its newest entry back to where the hole begins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::RawValue;
@@ -12,13 +13,13 @@ use serde_json::value::RawValue;
 use super::Error;
 use super::normalizer::{self, Item, Telling};
 use super::recorder::Recorder;
-use crate::domain::entity::Known;
+use crate::domain::entity::{Hole, Known, Versions};
 use crate::domain::feed::FeedName;
 use crate::ffn::{Disposition, Priority, stocks};
 use crate::store::{self, Append, KnownEntity};
 use crate::telemetry::Chain;
 
-/// The most entries that are looked up at once; the rest with the next poll.
+/// The most entries that are told at once; the rest with the next poll.
 const MOST_ENTRIES: usize = 1000;
 
 /// Mends every hole of an account's ledgers, or gives it up once it is older than `patience`. Gives the number
@@ -34,37 +35,84 @@ pub(super) async fn mend(
 ) -> Result<usize, Error> {
     let mut events = 0;
     for (id, known) in recorder.journal.holes(recorder.account()).await? {
-        let Some((from, to)) = known.versions.as_ref().and_then(|versions| versions.hole()) else { continue };
+        let Some(versions) = &known.versions else { continue };
+        let Some(Hole { from, to, since }) = versions.holes().next() else { continue };
         let Some((warehouse, jfsku)) = id.rsplit_once(':') else { continue };
-        tracing::warn!(account = %recorder.account(), warehouse, jfsku, from, to, "entries of a stock's ledger are missing; looking them up");
-        let is_missing = |row: &RawValue| {
-            normalizer::entity_id(FeedName::Stocks, row).is_ok_and(|of| of == id)
-                && normalizer::stock_version(row).is_some_and(|version| (from..=to).contains(&version))
-        };
-        let most = usize::try_from(to - from + 1).unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
-        let found = stocks::find_changes(&recorder.client, warehouse, jfsku, Priority::Poll, most, is_missing).await;
-        let rows = match found {
-            Ok(rows) => rows,
+        let missing = versions.missing();
+        tracing::warn!(account = %recorder.account(), warehouse, jfsku, from, to, missing, "entries of a stock's ledger are missing; looking them up");
+        let mut search = Search::new(&id, versions);
+        let take = |rows| search.take(rows);
+        let looked = stocks::read_changes(&recorder.client, warehouse, jfsku, Priority::Poll, take).await;
+        let is_through = match looked {
+            Ok(is_through) => is_through,
             Err(error) => {
                 tracing::warn!(account = %recorder.account(), warehouse, jfsku, error = %Chain(&error), "missing entries of a stock's ledger can't be looked up");
                 if error.disposition() != Disposition::Never {
                     continue;
                 }
                 // It never will be: they are waited for like those that are not in the list.
-                Vec::new()
+                true
             }
         };
+        let rows = search.found;
         if !rows.is_empty() {
-            let items: Vec<Item> = rows.into_iter().map(Item::from).collect();
+            let items: Vec<Item> = rows.into_values().map(Item::from).collect();
             events += recorder.record(FeedName::Stocks, &items, telling, Append::default()).await?.events;
             continue;
         }
-        let since = known.versions.as_ref().and_then(|versions| versions.missing_since);
-        if since.is_none_or(|since| server_now - since > patience) {
+        // What the rest of a list has that was broken off, nobody knows.
+        if is_through && since.is_none_or(|since| server_now - since > patience) {
             events += give_up(recorder, telling, id, known).await?;
         }
     }
     Ok(events)
+}
+
+/// A search for the missing entries of a ledger in the pages of its list, the newest first.
+struct Search<'a> {
+    ledger: &'a str,
+    versions: &'a Versions,
+    /// What is missing and was found; of too many the oldest.
+    found: BTreeMap<i64, Box<RawValue>>,
+    /// Whether the pages so far are in the order that was asked for; unknown before the first.
+    is_ordered: Option<bool>,
+}
+
+impl<'a> Search<'a> {
+    fn new(ledger: &'a str, versions: &'a Versions) -> Self {
+        Self { ledger, versions, found: BTreeMap::new(), is_ordered: None }
+    }
+
+    /// Takes what a page has; whether the next one may have more.
+    fn take(&mut self, rows: Vec<Box<RawValue>>) -> bool {
+        let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
+        for row in rows {
+            let is_of_ledger = normalizer::entity_id(FeedName::Stocks, &row).is_ok_and(|of| of == self.ledger);
+            let Some(version) = normalizer::stock_version(&row).filter(|_| is_of_ledger) else { continue };
+            (oldest, newest) = (oldest.min(version), newest.max(version));
+            if self.versions.is_missing(version) {
+                self.found.insert(version, row);
+            }
+        }
+        while self.found.len() > MOST_ENTRIES {
+            self.found.pop_last();
+        }
+        if newest < oldest {
+            return true;
+        }
+        self.look_at_order(oldest, newest);
+        let is_past = self.is_ordered == Some(true) && newest <= self.versions.complete;
+        !is_past && (self.found.len() as u64) < self.versions.missing()
+    }
+
+    /// A ledger in its order begins with the newest, and each page has a short stretch of it: entries of one instant
+    /// may stand in any order.
+    fn look_at_order(&mut self, oldest: i64, newest: i64) {
+        let longest = self.versions.missing().saturating_add(2 * stocks::TOP as u64);
+        let is_short = newest.abs_diff(oldest) <= longest;
+        let is_begun = || self.versions.ahead.last().is_none_or(|last| newest >= *last);
+        self.is_ordered = Some(is_short && self.is_ordered.unwrap_or_else(is_begun));
+    }
 }
 
 /// Tells of the hole. Who has read on meanwhile leaves it to the next poll.
@@ -90,9 +138,12 @@ async fn give_up(recorder: &Recorder, telling: Telling, id: String, known: Known
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::testing::Bench;
     use super::*;
-    use crate::ffn::testing::Reply;
+    use crate::ffn::testing::{Call, Reply};
 
     const SINCE: &str = "2026-01-05T08:00:00Z";
     const PATIENCE: TimeDelta = TimeDelta::minutes(5);
@@ -133,6 +184,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_hole_is_waited_for_by_itself_and_looked_up_at_once() {
+        let bench = with_a_hole(|| Reply::json(200, &format!(r#"{{"items":[{}]}}"#, entry(8)))).await;
+        let later = |version| entry(version).replace("08:00:00", "08:04:00");
+        bench.record(FeedName::Stocks, &[later(6), later(9)]).await;
+        assert_eq!(mended(&bench, 5).await, 1, "entry 8, though that of the first hole is not there");
+        assert_eq!(mended(&bench, 6).await, 1);
+        assert_eq!(mended(&bench, 9).await, 0, "the later ones are waited for as long");
+        let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&2.into(), &3.into()));
+        assert_eq!((mended(&bench, 10).await, mended(&bench, 10).await, mended(&bench, 10).await), (1, 1, 0));
+    }
+
+    #[tokio::test]
     async fn a_list_that_cant_be_read_is_no_reason_to_give_up_or_to_fail() {
         let bench = with_a_hole(|| Reply::json(500, "")).await;
         assert_eq!((mended(&bench, 0).await, mended(&bench, 600).await), (0, 0));
@@ -144,5 +208,56 @@ mod tests {
         let bench = with_a_hole(|| Reply::json(400, "")).await;
         assert_eq!((mended(&bench, 0).await, mended(&bench, 6).await), (0, 1));
         assert_eq!(bench.told().await, [CHANGED, CHANGED, GAP]);
+    }
+
+    /// A page of a ledger so long, without those named; in its order if that is asked for, or in none.
+    fn long(call: &Call, len: i64, without: &[i64], is_ordered: bool) -> Reply {
+        let query = url::form_urlencoded::parse(call.uri.split_once('?').unwrap().1.as_bytes());
+        let query: HashMap<_, _> = query.collect();
+        let skip: i64 = query["$skip"].parse().unwrap();
+        let is_newest_first = query["$orderBy"].ends_with(" desc");
+        let place = |at: i64| match (is_ordered, is_newest_first) {
+            (true, true) => len - at,
+            (true, false) => at + 1,
+            (false, _) => at * 7_919 % len + 1,
+        };
+        let rows = (skip..len.min(skip + 100)).map(place).filter(|it| !without.contains(it)).map(entry);
+        let rows = rows.collect::<Vec<_>>().join(",");
+        Reply::json(200, &format!(r#"{{"items":[{rows}],"nextPageLink":"?x"}}"#))
+    }
+
+    /// The last entries of a long ledger have been read but for the last but one; counts what the list is asked.
+    async fn with_a_hole_at_the_end(without: &'static [i64], is_ordered: bool) -> (Bench, Arc<AtomicUsize>) {
+        const LEN: i64 = 30_000;
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let bench = Bench::new(move |call| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            long(call, LEN, without, is_ordered)
+        });
+        let bench = bench.await;
+        bench.record(FeedName::Stocks, &[entry(LEN - 2), entry(LEN)]).await;
+        (bench, calls)
+    }
+
+    #[tokio::test]
+    async fn a_long_ledger_is_searched_from_its_end() {
+        let (bench, calls) = with_a_hole_at_the_end(&[], true).await;
+        assert_eq!((mended(&bench, 0).await, calls.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!(bench.told().await, [CHANGED, CHANGED, CHANGED]);
+    }
+
+    #[tokio::test]
+    async fn what_a_long_ledger_does_not_have_is_told_without_reading_all_of_it() {
+        let (bench, calls) = with_a_hole_at_the_end(&[29_999], true).await;
+        assert_eq!((mended(&bench, 6).await, calls.load(Ordering::Relaxed)), (1, 2));
+        assert_eq!(bench.told().await, [CHANGED, CHANGED, GAP]);
+    }
+
+    #[tokio::test]
+    async fn no_gap_is_told_when_the_search_was_broken_off() {
+        let (bench, calls) = with_a_hole_at_the_end(&[29_999], false).await;
+        assert_eq!((mended(&bench, 600).await, calls.load(Ordering::Relaxed)), (0, 200));
+        assert_eq!(bench.told().await, [CHANGED, CHANGED]);
     }
 }

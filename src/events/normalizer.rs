@@ -180,20 +180,20 @@ struct ModificationInfo {
     updated_at: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "lenient")]
     state: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    changes_in_range: Option<Vec<ModificationInfo>>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    changes_in_range: Vec<ModificationInfo>,
 }
 
 impl ModificationInfo {
     /// When the entity last changed.
     fn changed_at(&self) -> Option<DateTime<Utc>> {
-        let in_range = self.changes_in_range.iter().flatten().filter_map(|change| change.created_at);
+        let in_range = self.changes_in_range.iter().filter_map(|change| change.created_at);
         in_range.chain(self.updated_at).chain(self.created_at).max()
     }
 
     /// Every instant at which it is known to have changed; perhaps more than once the same.
     fn change_times(&self) -> impl Iterator<Item = DateTime<Utc>> {
-        self.changes_in_range.iter().flatten().filter_map(|change| change.created_at).chain(self.updated_at)
+        self.changes_in_range.iter().filter_map(|change| change.created_at).chain(self.updated_at)
     }
 
     fn is_deleted(&self) -> bool {
@@ -312,6 +312,16 @@ where
 {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// Reads a list of which nobody is sure: elements that are something else count as absent, and so does what is no list.
+fn lenient_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let elements: Option<Vec<Box<RawValue>>> = lenient(deserializer)?;
+    Ok(elements.into_iter().flatten().filter_map(|element| serde_json::from_str(element.get()).ok()).collect())
 }
 
 /// Reads a time with 0 to 7 decimals, `Z` or an offset (contract 4); anything else counts as absent.

@@ -7,8 +7,11 @@ use serde_json::value::RawValue;
 
 use super::normalizer::{self, Item, Telling};
 use super::poller::telling;
+use super::reader::cant_be_asked;
 use super::{Error, Recorder};
 use crate::domain::feed::FeedName;
+use crate::ffn::feeds::Feed;
+use crate::ffn::{self, Priority, entities};
 use crate::store::{Append, ParkedItem};
 
 /// What came of another try.
@@ -31,7 +34,7 @@ pub enum Retried {
 /// transaction. `recorder` is its account's, `memory` how long it is kept what is known of an entity.
 ///
 /// # Errors
-/// FFN, where it is asked for a carrier's name, or the store. Nothing was written then.
+/// FFN, where it is asked for a carrier's name or what belongs to the item, or the store. Nothing was written then.
 pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -> Result<Retried, Error> {
     let Ok(feed) = parked.entry.feed.parse::<FeedName>() else {
         return Ok(Retried::Odd { reason: "this version does not know its feed".to_owned() });
@@ -40,7 +43,13 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -
     let Some(json) = text.ok().and_then(|text| RawValue::from_string(text).ok()) else {
         return Ok(Retried::Odd { reason: "it is no JSON".to_owned() });
     };
-    let items = [Item::from(json)];
+    let items = match items_of(recorder, feed, json).await {
+        Ok(items) => items,
+        Err(refused) if refused.is_about_this_one() => {
+            return Ok(Retried::Odd { reason: cant_be_asked("what belongs to it", &refused) });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let telling = match recorder.journal.checkpoint(recorder.account(), feed).await? {
         Some(checkpoint) => telling(checkpoint, Utc::now(), memory),
         None => Telling::since(DateTime::<Utc>::MIN_UTC),
@@ -50,7 +59,7 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -
     if let Some(odd) = derived.parked.into_iter().next() {
         return Ok(Retried::Odd { reason: odd.reason });
     }
-    if derived.drafts.is_empty() && !is_told(recorder, feed, &items[0]).await? {
+    if derived.drafts.is_empty() && !is_told(recorder, feed, &items).await? {
         let reason = "it tells of nothing since its feed began to be read, and its entity was never told of".to_owned();
         return Ok(Retried::Odd { reason });
     }
@@ -59,11 +68,29 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -
     Ok(Retried::Told { events: recorded.events })
 }
 
-/// Whether something of the item's entity has been told.
-async fn is_told(recorder: &Recorder, feed: FeedName, item: &Item) -> Result<bool, Error> {
-    let ids = normalizer::entity_id(feed, &item.json).into_iter().collect();
+/// What a parked item tells: itself, or what belongs to it and FFN refused before.
+async fn items_of(recorder: &Recorder, feed: FeedName, json: Box<RawValue>) -> Result<Vec<Item>, ffn::Error> {
+    let client = &recorder.client;
+    if Feed::of(feed).lists_orders_of_shipments(client.role())
+        && let Some((order, _)) = normalizer::shipped_order(&json)
+    {
+        let shipments = entities::shipments_of(client, &order, Priority::Poll).await?;
+        return Ok(shipments.into_iter().map(Item::from).collect());
+    }
+    if Feed::of(feed).changes.is_some()
+        && let Ok(change) = normalizer::read_return_change(&json)
+    {
+        let found = entities::get(client, "return.get", "returns", &change.return_id, Priority::Poll).await?;
+        return Ok(found.into_iter().map(|json| Item { json, changes: vec![change.clone()] }).collect());
+    }
+    Ok(vec![Item::from(json)])
+}
+
+/// Whether nothing of it is missing: something of its entities has been told, or there are none.
+async fn is_told(recorder: &Recorder, feed: FeedName, items: &[Item]) -> Result<bool, Error> {
+    let ids = items.iter().filter_map(|item| normalizer::entity_id(feed, &item.json).ok()).collect();
     let known = recorder.journal.known(recorder.account(), feed, ids).await?;
-    Ok(known.values().any(|known| !known.told.is_empty()))
+    Ok(items.is_empty() || known.values().any(|known| !known.told.is_empty()))
 }
 
 #[cfg(test)]

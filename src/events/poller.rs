@@ -88,9 +88,7 @@ impl Poller {
                     if is_behind { Duration::ZERO } else { interval }
                 }
                 Err(error) => {
-                    let refused =
-                        matches!(&error, Error::Ffn(error) if error.status() == Some(StatusCode::BAD_REQUEST));
-                    refusals = if refused { refusals + 1 } else { refusals };
+                    refusals = refusals_after(&error, refusals);
                     let asked = match &error {
                         Error::Ffn(ffn::Error::NoToken {
                             source: ffn::auth::Error::NeedsLogin { .. } | ffn::auth::Error::ClientRefused { .. },
@@ -247,6 +245,16 @@ impl Poller {
     }
 }
 
+/// How many refusals in a row there have been after another failure: what can only help is an earlier end or a shorter
+/// window.
+fn refusals_after(error: &Error, refusals: u32) -> u32 {
+    match error {
+        Error::Ffn(error) if error.status() == Some(StatusCode::BAD_REQUEST) => refusals + 1,
+        Error::Endless(_) => Window::shorter_after(refusals),
+        _ => refusals,
+    }
+}
+
 /// Which changes of a feed are told at `now`. What is known of an entity may have been forgotten after `memory`: what
 /// was told of it before is not told again.
 pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Duration) -> Telling {
@@ -257,5 +265,60 @@ pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Durati
         Telling::with_snapshot(started_at)
     } else {
         Telling::since(started_at.max(remembered))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::testing::Bench;
+    use super::*;
+    use crate::ffn::Priority;
+    use crate::ffn::testing::{Call, Reply};
+    use crate::store::Journal;
+
+    /// Two pages; of a window longer than an hour each reading has something that nobody has seen.
+    fn restless(call: &Call, count: &AtomicUsize) -> Reply {
+        let query = url::form_urlencoded::parse(call.uri.split_once('?').map_or("", |(_, query)| query).as_bytes());
+        let query: std::collections::HashMap<_, _> = query.collect();
+        let bound = |name: &str| query.get(name)?.parse::<DateTime<Utc>>().ok();
+        let (Some(from), Some(to)) = (bound("fromDate"), bound("toDate")) else {
+            return Reply::json(200, r#"{"userId":"ACME"}"#);
+        };
+        let nth = if to - from > TimeDelta::hours(1) { count.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let more = query["page"] == "1";
+        let page = query["page"].clone();
+        Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{nth}-{page}"}}],"moreDataAvailable":{more}}}"#))
+    }
+
+    #[tokio::test]
+    async fn a_window_that_does_not_end_is_shortened_until_it_can_be_read() {
+        let count = AtomicUsize::new(0);
+        let bench = Bench::new(move |call| restless(call, &count)).await;
+        let since = Utc::now() - TimeDelta::hours(3);
+        bench.read_to(FeedName::Products, since.timestamp()).await;
+        let config = Config {
+            feeds: vec![FeedName::Products],
+            poll_interval: Duration::from_secs(30),
+            overlap: Duration::from_secs(60),
+            safety_lag: Duration::from_secs(5),
+            stalled_after: Duration::from_secs(600),
+            sweep_interval: Duration::from_secs(86_400),
+            start: Start::Now,
+        };
+        let (feed, recorder) = (FeedName::Products, bench.recorder.clone());
+        let reader = Reader { feed, recorder, priority: Priority::Poll, reads_again: true };
+        let poller = Poller { reader, config, progress: Progress::default(), memory: Duration::from_secs(86_400) };
+        let (mut refusals, mut tries) = (0, 0);
+        while let Err(error) = poller.poll(refusals).await {
+            assert!(matches!(error, Error::Endless(_)), "{error:?}");
+            let after = refusals_after(&error, refusals);
+            assert!(after > refusals.max(3));
+            (refusals, tries) = (after, tries + 1);
+        }
+        assert_eq!(tries, 2, "3 hours, 1.5 hours");
+        let read = bench.store.checkpoint(bench.recorder.account(), FeedName::Products).await.unwrap().unwrap();
+        assert!(read.position > since + TimeDelta::minutes(30), "{read:?}");
     }
 }

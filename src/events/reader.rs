@@ -24,9 +24,9 @@ use crate::ffn::feeds::{self, Endpoint, Feed, Page};
 use crate::ffn::{self, Priority, entities};
 use crate::store::{self, Append, KnownEntity};
 
-/// More pages than this in one window mean that something is wrong.
+/// More pages than this in one window mean that something is wrong, or that it is too long.
 const MOST_PAGES: u32 = 10_000;
-/// More passes than this over one window are left to the next poll.
+/// More passes than this over one window are left to the next poll, and a shorter window.
 const MOST_PASSES: u32 = 20;
 /// Tries to store what other readers store at the same time.
 const TRIES: u32 = 5;
@@ -70,6 +70,8 @@ struct Reading {
     rows: HashSet<Fingerprint>,
     /// What `returns/changes` tells, by return, oldest first.
     changes: BTreeMap<String, Vec<ReturnChange>>,
+    /// The same as FFN sent it.
+    change_rows: HashMap<String, Vec<Vec<u8>>>,
     read: Read,
 }
 
@@ -112,6 +114,7 @@ impl Reader {
             odd: HashSet::new(),
             rows: HashSet::new(),
             changes: BTreeMap::new(),
+            change_rows: HashMap::new(),
             read: Read::default(),
         };
         for pass in 1..=MOST_PASSES {
@@ -126,7 +129,7 @@ impl Reader {
             }
             tracing::debug!(account = %self.recorder.account(), feed = %self.feed, pass, pages, "a window of several pages is read again");
         }
-        Err(Error::Nonsense(format!("{MOST_PASSES} passes over one window each brought something new")))
+        Err(Error::Endless(format!("{MOST_PASSES} passes over one window each brought something new")))
     }
 
     /// What has to be read; last the one whose items become events.
@@ -158,7 +161,7 @@ impl Reader {
             }
             batch.extend(items);
             page.odd.retain(|item| reading.odd.insert(item.clone()));
-            self.recorder.park_bytes(self.feed, page.odd).await?;
+            self.recorder.park_all(self.feed, page.odd, &"its bytes are no UTF-8").await?;
             last_page = prints;
             if !page.more {
                 self.take(endpoint, batch.items, reading).await?;
@@ -176,7 +179,7 @@ impl Reader {
                 }
             };
         }
-        Err(Error::Nonsense(format!("a window has more than {MOST_PAGES} pages")))
+        Err(Error::Endless(format!("more than {MOST_PAGES} pages")))
     }
 
     /// What counts as one row. An entity that has changed since the window's end may be shown in it all the same, and
@@ -223,6 +226,8 @@ impl Reader {
         for json in items {
             match normalizer::read_return_change(&json) {
                 Ok(change) => {
+                    let rows = reading.change_rows.entry(change.return_id.clone()).or_default();
+                    rows.push(json.get().as_bytes().to_vec());
                     let changes = reading.changes.entry(change.return_id.clone()).or_default();
                     changes.push(change);
                     changes.sort_by_key(|change| change.at);
@@ -253,7 +258,7 @@ impl Reader {
     }
 
     /// A return that changed in the window and again after it is not among its items: what happened to it is
-    /// told from a look at it.
+    /// told from a look at it. If FFN refuses that, its changes are parked.
     async fn tell_of_moved_returns(&self, reading: &mut Reading) -> Result<(), Error> {
         if reading.changes.is_empty() {
             return Ok(());
@@ -269,9 +274,15 @@ impl Reader {
             if changes.iter().all(is_told) {
                 continue;
             }
-            if let Some(json) =
-                entities::get(&self.recorder.client, "return.get", "returns", &id, self.priority).await?
+            let found = entities::get(&self.recorder.client, "return.get", "returns", &id, self.priority).await;
+            if let Err(refused) = &found
+                && refused.is_about_this_one()
             {
+                let rows = reading.change_rows.remove(&id).unwrap_or_default();
+                self.recorder.park_all(self.feed, rows, &cant_be_asked("the return", refused)).await?;
+                continue;
+            }
+            if let Some(json) = found? {
                 let items = [Item { json, changes }];
                 let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
                 reading.read.events += recorded.events;
@@ -280,7 +291,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Stores the shipping notifications of orders that have changed since they were last asked for.
+    /// Stores the shipping notifications of orders that have changed since they were last asked for. An order of which
+    /// FFN refuses them is parked.
     async fn take_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
         for _ in 0..TRIES {
             let mut with = Append::default();
@@ -304,21 +316,30 @@ impl Reader {
         telling: Telling,
         with: &mut Append,
     ) -> Result<Vec<Box<RawValue>>, Error> {
-        let orders: Vec<(String, Known)> = orders.iter().filter_map(|order| normalizer::shipped_order(order)).collect();
+        let shipped = orders.iter().filter_map(|order| Some((order, normalizer::shipped_order(order)?)));
+        let orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
         let memory = |id: &str| format!("order:{id}");
-        let ids = orders.iter().map(|(id, _)| memory(id)).collect();
+        let ids = orders.iter().map(|(_, (id, _))| memory(id)).collect();
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
         let mut shipments = Vec::new();
-        for (id, now) in orders {
+        for (order, (id, now)) in orders {
             let before = known.get(&memory(&id)).cloned();
             if before.as_ref() == Some(&now) {
                 continue;
             }
-            let client = &self.recorder.client;
-            shipments.extend(entities::shipments_of(client, &id, self.priority).await?);
             // Of an order that has changed since, not all is told yet: it is asked for again.
-            if now.changed_at.is_none_or(|at| at < telling.until) {
+            let is_done = now.changed_at.is_none_or(|at| at < telling.until);
+            match entities::shipments_of(&self.recorder.client, &id, self.priority).await {
+                Ok(found) => shipments.extend(found),
+                Err(refused) if refused.is_about_this_one() => {
+                    let reason = cant_be_asked("its shipping notifications", &refused);
+                    let park = || self.recorder.park(self.feed, order.get().as_bytes(), &reason);
+                    with.parked.extend(is_done.then(park));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if is_done {
                 let (account, id) = (account.clone(), memory(&id));
                 with.known.push(KnownEntity { account, feed: self.feed, id, before, known: now });
             }
@@ -327,13 +348,23 @@ impl Reader {
     }
 }
 
+/// Why something is parked of which FFN refuses what belongs to it.
+pub(super) fn cant_be_asked(what: &str, refused: &ffn::Error) -> String {
+    format!("{what} can't be asked for: {refused}")
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
 
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::parked::{self, Retried};
     use super::super::testing::Bench;
     use super::*;
-    use crate::ffn::testing::Reply;
+    use crate::domain::account::Role;
+    use crate::ffn::testing::{Call, Reply};
     use crate::store::{ParkedFilter, Parking};
 
     #[tokio::test]
@@ -354,5 +385,102 @@ mod tests {
         assert_eq!(parked.item, b"{\"jfsku\":\"P1\",\"name\":\"Gr\xfcn\"}");
         let counted = bench.recorder.metrics.items_parked.with_label_values(&["acme", "products"]).get();
         assert_eq!(counted, 1, "though it was read twice");
+    }
+
+    /// A fulfiller's two shipped orders, or the changes of two returns that are in no window; the first of either is
+    /// refused like this.
+    fn refusing(call: &Call, refusal: &Reply) -> Reply {
+        let path = call.uri.split('?').next().unwrap();
+        let order = |id: &str| {
+            format!(
+                r#"{{"outboundId":"{id}","status":"Shipped","modificationInfo":{{"createdAt":"2026-01-05T08:00:00Z"}}}}"#
+            )
+        };
+        let change = |id: &str| format!(r#"{{"id":"{id}","updatedAt":"2026-01-05T08:00:01Z","changes":{{}}}}"#);
+        let page = |items: [String; 2]| Reply::json(200, &format!(r#"{{"data":[{}]}}"#, items.join(",")));
+        match path.rsplit_once("/v1/").unwrap().1.split_once('/').unwrap().1 {
+            "outbounds/updates" => page(["O1", "O2"].map(order)),
+            "returns/changes" => page(["R1", "R2"].map(change)),
+            "outbounds/O1/shipping-notifications" | "returns/R1" => refusal.clone(),
+            "outbounds/O2/shipping-notifications" => {
+                Reply::json(200, r#"[{"outboundShippingNotificationId":"S2","outboundId":"O2"}]"#)
+            }
+            "returns/R2" => Reply::json(
+                200,
+                r#"{"returnId":"R2","state":"Announced","modificationInfo":{"createdAt":"2026-01-05T08:00:00Z","updatedAt":"2026-01-05T08:00:01Z"}}"#,
+            ),
+            _ => Reply::json(200, r#"{"data":[]}"#),
+        }
+    }
+
+    /// Reads such a feed; what is told and what is parked.
+    async fn read_refused(
+        feed: FeedName,
+        refusal: Reply,
+    ) -> (Bench, Result<Read, Error>, Vec<crate::store::ParkedEntry>) {
+        let answer = move |call: &Call| refusing(call, &refusal);
+        let bench = Bench::of(Role::Fulfiller, answer).await;
+        let reader = Reader { feed, recorder: bench.recorder.clone(), priority: Priority::Poll, reads_again: true };
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        let read = reader.read(window, Telling::since(window.from)).await;
+        let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+        (bench, read, parked)
+    }
+
+    const REFUSED: &str = r#"{"errorCode":{"code":"Outbounds_Brandnew"}}"#;
+
+    #[tokio::test]
+    async fn one_order_or_return_that_is_refused_is_parked_and_the_others_are_told() {
+        for (feed, event) in [(FeedName::OutboundShipments, "dispatched"), (FeedName::Returns, "announced")] {
+            for refusal in [Reply::json(403, REFUSED), Reply::json(404, ""), Reply::json(400, "")] {
+                let (bench, read, parked) = read_refused(feed, refusal).await;
+                read.unwrap();
+                assert!(bench.told().await[0].ends_with(event), "{feed}");
+                let [entry] = parked.as_slice() else { panic!("{feed}: {parked:?}") };
+                assert!(entry.reason.contains("can't be asked for: FFN answered"), "{}", entry.reason);
+                let counted = bench.recorder.metrics.items_parked.with_label_values(&["acme", feed.as_str()]).get();
+                assert_eq!(counted, 1);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_or_is_the_accounts_matter_fails_the_reading() {
+        for feed in [FeedName::OutboundShipments, FeedName::Returns] {
+            for status in [401, 403, 409, 429, 500] {
+                let (_, read, parked) = read_refused(feed, Reply::json(status, "")).await;
+                assert!(read.is_err() && parked.is_empty(), "{feed} {status}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_asked_for_again_when_it_is_retried() {
+        for feed in [FeedName::OutboundShipments, FeedName::Returns] {
+            let is_open = Arc::new(AtomicBool::new(false));
+            let look = is_open.clone();
+            let bench = Bench::of(Role::Fulfiller, move |call| match look.load(Ordering::Relaxed) {
+                false => Reply::json(404, ""),
+                true if call.uri.contains("shipping-notifications") => {
+                    Reply::json(200, r#"[{"outboundShippingNotificationId":"S1","outboundId":"O1"}]"#)
+                }
+                true => Reply::json(200, r#"{"returnId":"R1","state":"Announced"}"#),
+            });
+            let bench = bench.await;
+            let item = match feed {
+                FeedName::Returns => r#"{"id":"R1","updatedAt":"2026-01-05T08:00:01Z","changes":{}}"#,
+                _ => r#"{"outboundId":"O1","status":"Shipped"}"#,
+            };
+            bench.recorder.park_all(feed, vec![item.as_bytes().to_vec()], &"it was refused").await.unwrap();
+            let id = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap()[0].id;
+            let parked = bench.store.parked_item(id).await.unwrap().unwrap();
+            let refused = parked::retry(&bench.recorder, &parked, Duration::from_secs(1_000_000_000)).await.unwrap();
+            assert!(matches!(&refused, Retried::Odd { reason } if reason.contains("404")), "{refused:?}");
+            is_open.store(true, Ordering::Relaxed);
+            let told = parked::retry(&bench.recorder, &parked, Duration::from_secs(1_000_000_000)).await.unwrap();
+            assert!(matches!(told, Retried::Told { events: 1.. }), "{told:?}");
+            assert!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().is_empty());
+        }
     }
 }

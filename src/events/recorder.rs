@@ -69,8 +69,8 @@ impl Recorder {
     ) -> Result<Recorded, Error> {
         for _ in 0..TRIES {
             let mut append = self.derive(feed, items, telling).await?;
-            let parked = append.parked.len();
             append.extend(with.clone());
+            let parked = append.parked.len();
             match self.journal.append(append).await {
                 Ok(events) => {
                     self.count_parked(feed, parked);
@@ -140,15 +140,20 @@ impl Recorder {
         }
     }
 
-    /// Parks items whose bytes are no text.
+    /// Parks items for this reason.
     ///
     /// # Errors
     /// The store.
-    pub async fn park_bytes(&self, feed: FeedName, items: Vec<Vec<u8>>) -> Result<(), store::Error> {
+    pub async fn park_all(
+        &self,
+        feed: FeedName,
+        items: Vec<Vec<u8>>,
+        reason: &(dyn Display + Sync),
+    ) -> Result<(), store::Error> {
         if items.is_empty() {
             return Ok(());
         }
-        let parked: Vec<Parked> = items.iter().map(|item| self.park(feed, item, &"its bytes are no UTF-8")).collect();
+        let parked: Vec<Parked> = items.iter().map(|item| self.park(feed, item, reason)).collect();
         let count = parked.len();
         self.journal.append(Append { parked, ..Append::default() }).await?;
         self.count_parked(feed, count);
@@ -162,7 +167,8 @@ impl Recorder {
         }
     }
 
-    fn park(&self, feed: FeedName, item: &[u8], odd: &dyn Display) -> Parked {
+    /// An item as it is parked, which is written by others.
+    pub fn park(&self, feed: FeedName, item: &[u8], odd: &dyn Display) -> Parked {
         tracing::error!(account = %self.account(), %feed, reason = %odd, "an item of the feed can't be told as an event; it is parked");
         Parked { account: self.account().clone(), feed, item: item.to_vec(), reason: odd.to_string() }
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::normalizer::{Item, Telling};
 use super::recorder::Recorder;
+use crate::domain::account::Role;
 use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::message::{ContentMode, Lane};
 use crate::ffn::shipping_methods::ShippingMethods;
@@ -21,7 +22,12 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn new(handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
-        let account = Account::new(handler).await;
+        Self::of(Role::Merchant, handler).await
+    }
+
+    /// One whose account has this role.
+    pub(super) async fn of(role: Role, handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        let account = Account::of(role, handler).await;
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&dir.path().join("bridge.db"), Keyring::default()).await.unwrap());
         let recorder = Recorder {

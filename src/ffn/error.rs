@@ -113,6 +113,14 @@ impl Error {
         }
     }
 
+    /// Whether FFN refuses just what was asked for: that will not pass, and the account may ask for others. A 403 that
+    /// names no code says that the token lacks a scope (contract 2.4).
+    pub fn is_about_this_one(&self) -> bool {
+        let Some(refusal) = self.refusal() else { return false };
+        let lacks_scope = refusal.status == StatusCode::FORBIDDEN && refusal.code.is_none();
+        refusal.status != StatusCode::UNAUTHORIZED && !lacks_scope && refusal.disposition() == Disposition::Never
+    }
+
     /// FFN's answer, if it gave one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

@@ -296,7 +296,7 @@ pub(crate) fn pair(name: &str, life: TimeDelta) -> TokenPair {
     }
 }
 
-/// A merchant's account against a server of our own.
+/// An account against a server of our own.
 pub(crate) struct Account {
     pub(crate) api: Api,
     pub(crate) store: Arc<MemoryStore>,
@@ -307,9 +307,15 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Signed in for half an hour; `/token` gives `access-0`, `access-1` ….
+    /// A merchant's, signed in for half an hour; `/token` gives `access-0`, `access-1` ….
     pub(crate) async fn new(handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
-        let account = Self::against(
+        Self::of(Role::Merchant, handler).await
+    }
+
+    /// The same of somebody with this role.
+    pub(crate) async fn of(role: Role, handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        let account = Self::with_role(
+            role,
             Api::start(move |call| match call.uri.as_str() {
                 "/token" => Reply::tokens(call.nth, 1800),
                 _ => handler(call),
@@ -320,11 +326,15 @@ impl Account {
         account
     }
 
-    /// Against a server that answers `/token` as well; not signed in yet.
+    /// A merchant's, against a server that answers `/token` as well; not signed in yet.
     pub(crate) fn against(api: Api) -> Self {
+        Self::with_role(Role::Merchant, api)
+    }
+
+    fn with_role(role: Role, api: Api) -> Self {
         let config = Config {
             account: "acme".parse().unwrap(),
-            role: Role::Merchant,
+            role,
             base_url: api.base.join("/api").unwrap(),
             authorize_url: api.base.join("/authorize").unwrap(),
             token_url: api.base.join("/token").unwrap(),

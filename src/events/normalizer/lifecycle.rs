@@ -29,14 +29,16 @@ struct Transition {
     kind: Kind,
     /// What tells it from the entity's others.
     id: String,
+    /// What of it is remembered when it has been told.
+    memory: String,
     /// Whether it was rebuilt rather than read.
     inferred: bool,
     /// Whether it is a first status that tells of the creation.
     makes: bool,
 }
 
-/// What happened. The order is that of events with the same time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Created,
     /// A status was reached, from another one where that is known.
@@ -47,6 +49,30 @@ enum Kind {
     /// Something else changed: these members, if somebody tells.
     Edit(Option<Vec<String>>),
     Deleted,
+}
+
+impl Transition {
+    fn new(at: DateTime<Utc>, kind: Kind, id: String) -> Self {
+        Self { at, kind, memory: id.clone(), id, inferred: false, makes: false }
+    }
+
+    fn reached(step: Step, inferred: bool, makes: bool) -> Self {
+        let memory = step.memory();
+        let kind = Kind::Step { status: step.status, previous: step.previous };
+        Self { at: step.at, kind, id: step.id, memory, inferred, makes }
+    }
+}
+
+impl Kind {
+    /// Its place among what happened at the same time. Statuses stand in the order in which they were reached.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Created => 0,
+            Self::Step { .. } => 1,
+            Self::Edit(_) => 2,
+            Self::Deleted => 3,
+        }
+    }
 }
 
 /// What differs between the events of one entity.
@@ -134,7 +160,7 @@ pub(super) fn normalize(
             _ => entity.data(detail)?,
         };
         drafts.push(draft(scope, &happening, Some(entity.clue(&event)), data));
-        now.remember(&transition.id);
+        now.remember(&transition.memory);
     }
     if is_newer && !is_older {
         now.status = status_then.or(now.status);
@@ -246,27 +272,17 @@ impl<'a> Entity<'a> {
         if self.created_at.is_none() && edits.is_empty() && steps.is_empty() {
             return self.without_times(scope, known, fields);
         }
+        let makes = self.step_tells_creation(&steps);
+        let creation = self.created_at.filter(|_| !makes).map(|at| (at, self.creation_id(at)));
+        self.name_steps(&mut steps, creation.as_ref().map(|(_, id)| id.clone()), known);
         if !is_stale && let Some(status) = self.untimed_status(&steps, known) {
             steps.push(self.untimed_step(scope, status, &steps, &mut edits, known));
         }
-        let mut found: Vec<Transition> = Vec::new();
-        let mut ids = HashSet::new();
-        let makes = self.step_tells_creation(&steps);
-        if let Some(at) = self.created_at.filter(|_| !makes) {
-            let id = self.creation_id(at);
-            ids.insert(id.clone());
-            found.push(Transition { at, kind: Kind::Created, id, inferred: false, makes: false });
-        }
+        let creation = creation.map(|(at, id)| Transition::new(at, Kind::Created, id));
+        let mut found: Vec<Transition> = creation.into_iter().collect();
         for (index, step) in steps.into_iter().enumerate().filter(|(_, step)| !self.is_silent(&step.status)) {
-            let mut id = id_of(step.at);
-            if step.is_extra || ids.contains(&id) {
-                // Another change of the very same instant.
-                id = format!("{id}/{}", step.status);
-            }
-            ids.insert(id.clone());
             let inferred = step.inferred || self.status.as_ref() != Some(&step.status);
-            let kind = Kind::Step { status: step.status, previous: step.previous };
-            found.push(Transition { at: step.at, kind, id, inferred, makes: makes && index == 0 });
+            found.push(Transition::reached(step, inferred, makes && index == 0));
         }
         let newest = edits.last().copied();
         let by_time: HashMap<i64, &ReturnChange> =
@@ -275,11 +291,29 @@ impl<'a> Entity<'a> {
             let change = by_time.get(&at.timestamp_millis());
             let inferred = change.is_none() && newest != Some(at);
             let kind = Kind::Edit(change.map(|change| change.changed.clone()));
-            found.push(Transition { at, kind, id: id_of(at), inferred, makes: false });
+            found.push(Transition { inferred, ..Transition::new(at, kind, id_of(at)) });
         }
         self.tell_the_end(scope, known, &mut found);
-        found.sort_by(|one, other| (one.at, &one.kind).cmp(&(other.at, &other.kind)));
+        found.sort_by_key(|transition| (transition.at, transition.kind.rank()));
         found
+    }
+
+    /// Gives each step its id: that of its instant, or one that names the status as well where another change of the
+    /// very same instant has that. Which status has it is remembered, so that the others may become known in any order.
+    fn name_steps(&self, steps: &mut [Step], creation: Option<String>, known: Option<&Known>) {
+        let reached: Vec<(i64, String)> =
+            steps.iter().map(|step| (step.at.timestamp_millis(), step.status.clone())).collect();
+        let mut taken: HashSet<String> = creation.into_iter().collect();
+        for step in steps.iter_mut().filter(|step| !self.is_silent(&step.status)) {
+            let others =
+                reached.iter().filter(|(at, status)| *at == step.at.timestamp_millis() && *status != step.status);
+            let is_other = |told: &str| others.clone().any(|(_, status)| status == told);
+            let id = id_of(step.at);
+            if taken.contains(&id) || known.is_some_and(|known| step.is_second(known, is_other)) {
+                step.id = format!("{id}/{}", step.status);
+            }
+            taken.insert(step.id.clone());
+        }
     }
 
     /// When a status was reached that FFN gives no time of: with the last change that nothing else explains.
@@ -296,14 +330,11 @@ impl<'a> Entity<'a> {
         let newest = edits.iter().rposition(|edit| !is_told(edit)).map(|newest| edits.remove(newest));
         let previous = known.and_then(|known| known.status.clone());
         let previous = previous.or_else(|| steps.last().map(|step| step.status.clone()));
-        Step {
-            status,
-            previous,
-            at: newest.or(self.changed_at).unwrap_or(scope.recorded_time),
-            inferred: candidates > 1 || (known.is_none() && newest.is_some()),
-            is_assumed: false,
-            is_extra: newest.is_none(),
-        }
+        let at = newest.or(self.changed_at).unwrap_or(scope.recorded_time);
+        // The change at that time may have another event.
+        let id = if newest.is_none() { format!("{}/{status}", id_of(at)) } else { id_of(at) };
+        let inferred = candidates > 1 || (known.is_none() && newest.is_some());
+        Step { id, inferred, ..Step::read(status, previous, at) }
     }
 
     /// Whether the status of a step is known to have been left before this reading.
@@ -323,8 +354,7 @@ impl<'a> Entity<'a> {
         match last {
             Some(last) => (last.kind, last.inferred) = (Kind::Deleted, false),
             None => {
-                let id = format!("{}/deleted", id_of(at));
-                found.push(Transition { at, kind: Kind::Deleted, id, inferred: false, makes: false });
+                found.push(Transition::new(at, Kind::Deleted, format!("{}/deleted", id_of(at))));
             }
         }
     }
@@ -339,7 +369,7 @@ impl<'a> Entity<'a> {
         let at = scope.recorded_time;
         let print = fields.iter().map(|(name, print)| format!("{name}:{print:?}")).collect::<String>();
         let print = format!("{:?}", Fingerprint::of(&print));
-        let one = |kind, id| vec![Transition { at, kind, id, inferred: true, makes: false }];
+        let one = |kind, id| vec![Transition { inferred: true, ..Transition::new(at, kind, id) }];
         match known {
             None => one(Kind::Created, "created".to_owned()),
             Some(known) if self.is_deleted && !known.deleted => one(Kind::Deleted, "deleted".to_owned()),
@@ -369,7 +399,7 @@ impl<'a> Entity<'a> {
         }
         for (status, at) in stamped {
             let previous = steps.last().map(|step: &Step| step.status.clone());
-            steps.push(Step::read(status, previous, at));
+            steps.push(Step { basis: Basis::Stamped, ..Step::read(status, previous, at) });
         }
         steps
     }
@@ -385,10 +415,11 @@ impl<'a> Entity<'a> {
         let before = reached.first().and_then(|step| step.previous.as_deref());
         let has_changed = self.stamp.change_times().any(|time| !same_instant(time, at));
         let first = made.or(before).unwrap_or(if has_changed { statuses.initial } else { status });
-        Some(Step { is_assumed: true, ..Step::read(first.to_owned(), None, at) })
+        Some(Step { basis: Basis::Assumed, ..Step::read(first.to_owned(), None, at) })
     }
 
-    /// `statusTimestamp`: a status and when it was reached, oldest first (contract 10.1).
+    /// `statusTimestamp`: a status and when it was reached, oldest first (contract 10.1). Of several at the newest
+    /// instant the present one is the last; otherwise they come as they follow each other by nature.
     fn stamped_steps(&self) -> Vec<(String, DateTime<Utc>)> {
         let Some(statuses) = &self.resource.statuses else { return Vec::new() };
         let stamps: Option<Members<'_>> =
@@ -396,8 +427,10 @@ impl<'a> Entity<'a> {
         let stamps = stamps.into_iter().flatten();
         let mut steps: Vec<(String, DateTime<Utc>)> =
             stamps.filter_map(|(name, time)| Some((pascal(&name), parse_time(&text(time)?)?))).collect();
+        let newest = steps.iter().map(|(_, at)| *at).max();
+        let is_present = |status: &str, at| newest == Some(at) && self.status.as_deref() == Some(status);
         let rank = |status: &str| statuses.events.iter().position(|(name, _)| *name == status);
-        steps.sort_by(|(one, at), (other, later)| (at, rank(one), one).cmp(&(later, rank(other), other)));
+        steps.sort_by_cached_key(|(status, at)| (*at, is_present(status, *at), rank(status), status.clone()));
         steps
     }
 
@@ -429,7 +462,8 @@ impl<'a> Entity<'a> {
     /// knew it, or the entity has no such times.
     fn untimed_status(&self, steps: &[Step], known: Option<&Known>) -> Option<String> {
         let status = self.status.as_ref().filter(|status| !self.is_silent(status))?;
-        let is_untold = |step: &Step| known.is_none_or(|known| !known.has_told(&id_of(step.at)) && !step.is_assumed);
+        let is_untold =
+            |step: &Step| known.is_none_or(|known| !known.has_told(&step.id) && step.basis != Basis::Assumed);
         let has_time = steps.iter().any(|step| step.status == *status && is_untold(step));
         let is_news = match known {
             Some(known) => known.status.as_ref() != Some(status),
@@ -490,16 +524,48 @@ struct Step {
     status: String,
     previous: Option<String>,
     at: DateTime<Utc>,
+    /// What tells it from the entity's other changes.
+    id: String,
     inferred: bool,
-    /// Whether only the creation has a time, and this is what an entity usually begins with.
-    is_assumed: bool,
-    /// Whether the change at that time has another event.
-    is_extra: bool,
+    basis: Basis,
+}
+
+/// How it is known that a status was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Basis {
+    /// From `statusTimestamp`.
+    Stamped,
+    /// From a change.
+    Change,
+    /// Only the creation has a time, and this is what an entity usually begins with.
+    Assumed,
 }
 
 impl Step {
     fn read(status: String, previous: Option<String>, at: DateTime<Utc>) -> Self {
-        Self { status, previous, at, inferred: false, is_assumed: false, is_extra: false }
+        Self { status, previous, at, id: id_of(at), inferred: false, basis: Basis::Change }
+    }
+
+    /// Whether the id of its instant is known to be that of another status; `is_other` tells those of that instant.
+    fn is_second(&self, known: &Known, is_other: impl Fn(&str) -> bool) -> bool {
+        let id = id_of(self.at);
+        if self.basis != Basis::Stamped {
+            return false;
+        }
+        if known.has_told(&format!("{id}/{}", self.status)) {
+            return true;
+        }
+        match known.told_as(&id) {
+            Some(status) => status != self.status,
+            // Told by a version that did not note which status it was: most likely the one of that reading.
+            None => known.has_told(&id) && known.status.as_deref().is_some_and(is_other),
+        }
+    }
+
+    /// What is remembered when it has been told.
+    fn memory(&self) -> String {
+        let is_plain = self.basis == Basis::Stamped && self.id == id_of(self.at);
+        if is_plain { entity::told_of(&self.id, &self.status) } else { self.id.clone() }
     }
 }
 

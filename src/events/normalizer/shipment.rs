@@ -16,8 +16,8 @@ struct Notification {
     fulfiller_shipping_notification_number: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     outbound_status: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    packages: Option<Vec<Package>>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    packages: Vec<Package>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,8 +31,8 @@ struct Package {
     shipping_date: Option<DateTime<Utc>>,
     #[serde(default)]
     weight: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "lenient")]
-    identifier: Option<Vec<Identifier>>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    identifier: Vec<Identifier>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,21 +45,20 @@ struct Identifier {
 }
 
 pub(super) fn shipping_methods(item: &RawValue) -> Vec<String> {
-    let packages = view::<Notification>(item).ok().and_then(|notification| notification.packages);
-    packages.into_iter().flatten().filter_map(|package| package.shipping_method_id).collect()
+    let packages = view::<Notification>(item).map(|notification| notification.packages).unwrap_or_default();
+    packages.into_iter().filter_map(|package| package.shipping_method_id).collect()
 }
 
 /// When the first package left, for a notification without a change stamp.
 pub(super) fn shipped_at(entity: &Entity<'_>) -> Option<DateTime<Utc>> {
     let notification: Notification = view(entity.json).ok()?;
-    notification.packages.into_iter().flatten().filter_map(|package| package.shipping_date).min()
+    notification.packages.into_iter().filter_map(|package| package.shipping_date).min()
 }
 
 /// The data of a shipping notification's event.
 pub(super) fn data(scope: &Scope<'_>, entity: &Entity<'_>, detail: Detail<'_>) -> Result<Box<RawValue>, Odd> {
     let notification: Notification = view(entity.json)?;
-    let packages: Vec<ShipmentPackage> =
-        notification.packages.iter().flatten().map(|package| package.data(scope)).collect();
+    let packages: Vec<ShipmentPackage> = notification.packages.iter().map(|package| package.data(scope)).collect();
     to_raw(&ShipmentData {
         outbound_shipping_notification_id: entity.id.clone(),
         outbound_id: notification.outbound_id.unwrap_or_default(),
@@ -87,7 +86,6 @@ impl Package {
             tracking_ids: self
                 .identifier
                 .iter()
-                .flatten()
                 .filter(is_tracking)
                 .filter_map(|identifier| identifier.value.clone())
                 .collect(),

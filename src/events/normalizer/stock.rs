@@ -1,7 +1,7 @@
 //! The stock ledger: one event per entry, and one for what is missing between two entries (contract 14).
 
 use super::*;
-use crate::domain::entity::Versions;
+use crate::domain::entity::{Hole, Versions};
 use crate::schema::event::{StockChangeData, StockGapData};
 
 const RESOURCE: &str = "stock";
@@ -116,10 +116,7 @@ pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known
 
     let mut now = known.cloned().unwrap_or_default();
     let versions = now.versions.get_or_insert_with(|| Versions::from(id.stock_version));
-    versions.read(id.stock_version);
-    if versions.hole().is_some() {
-        versions.missing_since.get_or_insert(at);
-    }
+    versions.read(id.stock_version, at);
 
     let mut drafts = Vec::new();
     if scope.telling.includes(at) {
@@ -151,13 +148,13 @@ fn member(members: &Members<'_>, name: &str) -> Option<(String, Box<RawValue>)> 
 }
 
 /// Tells that entries of a ledger can't be read, and what is known of the ledger afterwards. `memory_id` is
-/// what [`entity_id`] gave. Nothing if there is no hole.
+/// what [`entity_id`] gave. Of several holes it is the first. Nothing if there is no hole.
 ///
 /// # Errors
 /// The event can't be written.
 pub fn gap(scope: &Scope<'_>, memory_id: &str, known: &Known) -> Result<Option<Normalized>, Odd> {
-    let hole = known.versions.as_ref().and_then(|versions| Some((versions.hole()?, versions.missing_since)));
-    let (Some(((from, to), since)), Some((warehouse, jfsku))) = (hole, memory_id.rsplit_once(':')) else {
+    let hole = known.versions.as_ref().and_then(|versions| versions.holes().next());
+    let (Some(Hole { from, to, since }), Some((warehouse, jfsku))) = (hole, memory_id.rsplit_once(':')) else {
         return Ok(None);
     };
     let at = since.unwrap_or(scope.recorded_time);

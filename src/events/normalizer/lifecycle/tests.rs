@@ -409,3 +409,88 @@ fn an_entity_without_any_time_is_told_by_what_it_holds() {
     let changed = read(r#"{"warehouseId":"WARE04X","name":"b"}"#, &mut known);
     assert_eq!(changed[0].0, "updated");
 }
+
+/// An order's events as (name, previous status, id).
+fn reached(json: &str, known: &mut Option<Known>) -> Vec<(String, String, String)> {
+    let told = drafts(FeedName::Outbounds, json, &[], known, Telling::since(time(START)));
+    let row = |draft: Draft| {
+        let id = draft.event.id.to_string();
+        let (name, _, data) = tell(draft);
+        (name, data["previousStatus"].as_str().unwrap_or_default().to_owned(), id)
+    };
+    told.into_iter().map(row).collect()
+}
+
+fn columns(rows: &[(String, String, String)]) -> Vec<(&str, &str)> {
+    rows.iter().map(|(name, previous, _)| (name.as_str(), previous.as_str())).collect()
+}
+
+const AT_ONCE: &str = "08:00:00";
+
+#[test]
+fn statuses_of_one_instant_are_told_as_they_follow_each_other() {
+    let all = ["shipped", "partiallyShipped", "pickprocess", "acknowledged", "pending"].map(|status| (status, AT_ONCE));
+    let told = reached(&order("Shipped", &all, AT_ONCE, ""), &mut None);
+    let expected = [
+        ("created", ""),
+        ("pending", ""),
+        ("acknowledged", "Pending"),
+        ("pickprocess", "Acknowledged"),
+        ("partially-shipped", "Pickprocess"),
+        ("shipped", "PartiallyShipped"),
+    ];
+    assert_eq!(columns(&told), expected);
+    assert_eq!(told.iter().map(|(.., id)| id).collect::<std::collections::BTreeSet<_>>().len(), 6);
+}
+
+#[test]
+fn a_status_that_comes_to_one_of_its_instant_is_the_only_one_told() {
+    let (locked, both) = ([("locked", "08:10:00")], [("pickprocess", "08:10:00"), ("locked", "08:10:00")]);
+    let readings = [
+        order("Locked", &locked, "08:10:00", ""),
+        order("Pickprocess", &both, "08:10:00", ""),
+        order("Shipped", &[both.as_slice(), &[("shipped", "08:20:00")]].concat(), "08:20:00", ""),
+    ];
+    let mut known = None;
+    let told: Vec<_> = readings.iter().map(|json| reached(json, &mut known)).collect();
+    assert_eq!(columns(&told[0]), [("created", ""), ("locked", "")]);
+    assert_eq!(columns(&told[1]), [("pickprocess", "Locked")]);
+    assert_eq!(columns(&told[2]), [("shipped", "Pickprocess")]);
+    assert!(readings.iter().rev().all(|json| reached(json, &mut known).is_empty()), "whatever is read again");
+    // Read only when both are there, after a lost database: the same ids.
+    let at_once = reached(&readings[1], &mut None);
+    assert_eq!(columns(&at_once), [("created", ""), ("locked", ""), ("pickprocess", "Locked")]);
+    assert_eq!(at_once, [told[0].clone(), told[1].clone()].concat());
+}
+
+#[test]
+fn a_status_of_an_instant_that_was_anothers_is_told() {
+    let mut known = None;
+    reached(&order("Locked", &[("locked", "08:10:00")], "08:10:00", ""), &mut known);
+    // Locked once more, so that only the other one has the instant.
+    let later = order("Locked", &[("pickprocess", "08:10:00"), ("locked", "08:20:00")], "08:20:00", "");
+    assert_eq!(columns(&reached(&later, &mut known)), [("pickprocess", ""), ("locked", "Pickprocess")]);
+}
+
+#[test]
+fn memories_of_before_know_a_status_by_the_one_that_was_shown() {
+    let mut known = None;
+    reached(&order("Locked", &[("locked", "08:10:00")], "08:10:00", ""), &mut known);
+    for told in &mut known.as_mut().unwrap().told {
+        *told = told.split('\u{1f}').next().unwrap().to_owned();
+    }
+    let both = order("Pickprocess", &[("pickprocess", "08:10:00"), ("locked", "08:10:00")], "08:10:00", "");
+    assert_eq!(columns(&reached(&both, &mut known)), [("pickprocess", "Locked")]);
+}
+
+#[test]
+fn one_bad_entry_of_a_list_loses_no_other() {
+    let product = entity(r#""jfsku":"ACME01A1B2C""#, &[1, 5], &[1, 3, 5], "Modified");
+    let bad = product.replacen(r#""changesInRange":["#, r#""changesInRange":[7,null,["x"],"#, 1);
+    assert_eq!(short(&of(FeedName::Products, &bad, &mut None)), [("created", 1), ("updated", 3), ("updated", 5)]);
+    let parcel = r#"{"outboundShippingNotificationId":"S","outboundId":"O","packages":[7,{"trackingUrl":"u","identifier":
+        [null,{"identifierType":"TrackingId","value":"T"},"x"]}],"modificationInfo":{"createdAt":"2026-01-05T08:00:00Z"}}"#;
+    let told = drafts(FeedName::OutboundShipments, parcel, &[], &mut None, Telling::since(time(START)));
+    let (_, _, data) = told.into_iter().map(tell).next().unwrap();
+    assert_eq!((&data["trackingIds"], &data["trackingUrls"]), (&serde_json::json!(["T"]), &serde_json::json!(["u"])));
+}
