@@ -1,4 +1,5 @@
-//! Items that could not be told as events, tried again: by a version that reads more, for example.
+//! Items that could not be told as events, tried again: by a version that reads more, for example, or when FFN no longer
+//! refuses what belongs to them.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //!   harm, ids see to that.
 //! - An item that is no text is parked, and the others of its page are told.
 //! - Two feeds are read otherwise: a return's items are joined with what `returns/changes` tells of it, and
-//!   a fulfiller's shipping notifications are asked for order by order.
+//!   a fulfiller's shipping notifications are asked for order by order. What FFN refuses of one of them is parked.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
