@@ -127,9 +127,10 @@ async fn give_up(recorder: &Recorder, telling: Telling, id: String, known: Known
     let account = recorder.account().clone();
     let known = KnownEntity { account, feed: FeedName::Stocks, id, before: Some(known), known: told.known };
     match recorder.journal.append(Append { drafts: told.drafts, known: vec![known], ..Append::default() }).await {
-        Ok(entered) => {
-            recorder.metrics.stock_gaps.with_label_values(&[recorder.account().as_str()]).inc_by(entered as u64);
-            Ok(entered)
+        Ok(appended) => {
+            let gaps = appended.events;
+            recorder.metrics.stock_gaps.with_label_values(&[recorder.account().as_str()]).inc_by(gaps as u64);
+            Ok(gaps)
         }
         Err(store::Error::Outdated) => Ok(0),
         Err(error) => Err(error.into()),

@@ -93,7 +93,7 @@ impl Notices {
         let event = notice.event;
         match self.draft(notice) {
             Ok(draft) => {
-                let entered = self.journal.append(Append { drafts: vec![draft], ..Append::default() }).await?;
+                let entered = self.journal.append(Append { drafts: vec![draft], ..Append::default() }).await?.events;
                 tracing::debug!(account = %self.account, event, entered, "a notice is on record");
             }
             // A fault of this program that another try would not mend.
@@ -166,7 +166,7 @@ mod tests {
     use crate::domain::feed::{Checkpoint, FeedName};
     use crate::domain::listing::{Listing, Purpose};
     use crate::domain::token::Cause;
-    use crate::store::{Backlog, JournalRow, Pending};
+    use crate::store::{Appended, Backlog, JournalRow, Pending};
 
     /// A journal that keeps drafts, refuses repeats, and fails as often as it is told to.
     #[derive(Default)]
@@ -183,7 +183,7 @@ mod tests {
     }
 
     impl Journal for Memory {
-        fn append(&self, append: Append) -> Pending<'_, usize> {
+        fn append(&self, append: Append) -> Pending<'_, Appended> {
             Box::pin(async move {
                 self.calls.send_modify(|calls| *calls += 1);
                 let mut failures = self.failures.lock().unwrap();
@@ -194,9 +194,9 @@ mod tests {
                 let mut drafts = self.drafts.lock().unwrap();
                 let known: HashSet<_> = drafts.iter().map(|draft| draft.event.id).collect();
                 let new: Vec<_> = append.drafts.into_iter().filter(|draft| !known.contains(&draft.event.id)).collect();
-                let entered = new.len();
+                let events = new.len();
                 drafts.extend(new);
-                Ok(entered)
+                Ok(Appended { events, ..Appended::default() })
             })
         }
 

@@ -46,7 +46,7 @@ pub struct Recorder {
 pub struct Recorded {
     /// Events that entered the journal.
     pub events: usize,
-    /// Items that could not be told.
+    /// Items that could not be told, and were not parked before.
     pub parked: usize,
 }
 
@@ -70,11 +70,10 @@ impl Recorder {
         for _ in 0..TRIES {
             let mut append = self.derive(feed, items, telling).await?;
             append.extend(with.clone());
-            let parked = append.parked.len();
             match self.journal.append(append).await {
-                Ok(events) => {
-                    self.count_parked(feed, parked);
-                    return Ok(Recorded { events, parked });
+                Ok(appended) => {
+                    self.note_parked(feed, &appended.parked);
+                    return Ok(Recorded { events: appended.events, parked: appended.parked.len() });
                 }
                 // What came along has to be told anew as well.
                 Err(store::Error::Outdated) if with.known.is_empty() => {
@@ -154,22 +153,22 @@ impl Recorder {
             return Ok(());
         }
         let parked: Vec<Parked> = items.iter().map(|item| self.park(feed, item, reason)).collect();
-        let count = parked.len();
-        self.journal.append(Append { parked, ..Append::default() }).await?;
-        self.count_parked(feed, count);
+        let appended = self.journal.append(Append { parked, ..Append::default() }).await?;
+        self.note_parked(feed, &appended.parked);
         Ok(())
     }
 
-    fn count_parked(&self, feed: FeedName, count: usize) {
-        if count > 0 {
-            let labels = [self.account().as_str(), feed.as_str()];
-            self.metrics.items_parked.with_label_values(&labels).inc_by(count as u64);
+    /// Counts and logs items that are newly parked.
+    fn note_parked(&self, feed: FeedName, parked: &[Parked]) {
+        for Parked { reason, .. } in parked {
+            tracing::error!(account = %self.account(), %feed, reason, "an item of the feed can't be told as an event; it is parked");
         }
+        let labels = [self.account().as_str(), feed.as_str()];
+        self.metrics.items_parked.with_label_values(&labels).inc_by(parked.len() as u64);
     }
 
     /// An item as it is parked, which is written by others.
     pub fn park(&self, feed: FeedName, item: &[u8], odd: &dyn Display) -> Parked {
-        tracing::error!(account = %self.account(), %feed, reason = %odd, "an item of the feed can't be told as an event; it is parked");
         Parked { account: self.account().clone(), feed, item: item.to_vec(), reason: odd.to_string() }
     }
 
@@ -207,6 +206,18 @@ mod tests {
         let bench = bench().await;
         bench.record(FeedName::Products, &[product("P1", 1, 3), product("P2", 2, 2)]).await;
         assert_eq!(bench.told().await, [CREATED, CREATED, UPDATED]);
+    }
+
+    #[tokio::test]
+    async fn an_item_that_is_read_again_is_counted_as_parked_once() {
+        let bench = bench().await;
+        let counted = || bench.recorder.metrics.items_parked.with_label_values(&["acme", "products"]).get();
+        for again in 0..3 {
+            let items = ["null", r#"{"jfsku":7}"#].map(str::to_owned);
+            bench.record(FeedName::Products, &items).await;
+            bench.recorder.park_all(FeedName::Products, vec![b"\xfc".to_vec()], &"no UTF-8").await.unwrap();
+            assert_eq!(counted(), 3, "{again}");
+        }
     }
 
     #[tokio::test]

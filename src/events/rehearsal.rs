@@ -12,7 +12,7 @@ use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::listing::{Listing, Purpose};
 use crate::domain::message::Lane;
-use crate::store::{Append, Backlog, Journal, JournalRow, Pending};
+use crate::store::{Append, Appended, Backlog, Journal, JournalRow, Pending};
 
 /// Answers from the real journal, and keeps what is written to itself.
 pub(super) struct Rehearsal {
@@ -61,22 +61,22 @@ impl Journal for Rehearsal {
         })
     }
 
-    fn append(&self, append: Append) -> Pending<'_, usize> {
+    fn append(&self, append: Append) -> Pending<'_, Appended> {
         Box::pin(async move {
             let ids = append.drafts.iter().map(|draft| draft.event.id).collect();
             let held = self.real.held(ids).await?;
             let mut written = self.lock();
-            let mut entered = 0;
+            let mut events = 0;
             for draft in append.drafts {
                 if !held.contains(&draft.event.id) && written.ids.insert(draft.event.id) {
                     *written.counts.entry(draft.event.event_type).or_default() += 1;
-                    entered += 1;
+                    events += 1;
                 }
             }
             for entity in append.known {
                 written.known.insert((entity.feed, entity.id), entity.known);
             }
-            Ok(entered)
+            Ok(Appended { events, parked: append.parked })
         })
     }
 

@@ -82,19 +82,24 @@ pub async fn read_on(client: &Client, list: &List, priority: Priority, cursor: &
         if rows.is_empty() {
             return Ok(None);
         }
-        // The end; or FFN sends one row a page. Such pages have no row in common: what comes after it counts only if it
-        // has kept its place.
-        let rest = fetch(client, list, priority, at.rows).await?;
-        if joins(list, &fetch(client, list, priority, skip).await?, &at) != Some(1) {
-            continue;
+        if let Some(rest) = beyond(client, list, priority, &at).await? {
+            let next = after(list, at.clone(), at.rows, &rest);
+            return Ok((!rest.is_empty()).then_some(Page { rows: rest, next }));
         }
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        let begin = at.rows;
-        let next = after(list, at, begin, &rest);
-        return Ok(Some(Page { rows: rest, next }));
     }
+}
+
+/// What comes after a last row that came alone: nothing at the end, a row where FFN sends one a page. Such pages have
+/// no row in common, so it counts only if that last row has kept its place; `None` if it has not.
+async fn beyond(
+    client: &Client,
+    list: &List,
+    priority: Priority,
+    at: &Cursor,
+) -> Result<Option<Vec<Box<RawValue>>>, Error> {
+    let rest = fetch(client, list, priority, at.rows).await?;
+    let again = fetch(client, list, priority, at.rows - 1).await?;
+    Ok((joins(list, &again, at) == Some(1)).then_some(rest))
 }
 
 /// Notes that nothing is left of what was read, so that the list is read from its first row again.

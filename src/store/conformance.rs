@@ -118,10 +118,10 @@ fn keys(rows: &[JournalRow]) -> Vec<&str> {
 
 pub(super) async fn a_lane_gives_its_rows_in_order_and_only_its_own(store: &impl Store) {
     let (mine, others) = (Lane::Events(acme()), Lane::Events(other()));
-    assert_eq!(store.append(drafts(&mine, [3, 1])).await.unwrap(), 2);
-    assert_eq!(store.append(drafts(&others, [7])).await.unwrap(), 1);
-    assert_eq!(store.append(drafts(&Lane::Results, [8])).await.unwrap(), 1);
-    assert_eq!(store.append(drafts(&mine, [2])).await.unwrap(), 1);
+    assert_eq!(store.append(drafts(&mine, [3, 1])).await.unwrap().events, 2);
+    assert_eq!(store.append(drafts(&others, [7])).await.unwrap().events, 1);
+    assert_eq!(store.append(drafts(&Lane::Results, [8])).await.unwrap().events, 1);
+    assert_eq!(store.append(drafts(&mine, [2])).await.unwrap().events, 1);
     let rows = store.rows_after(&mine, 0, 10).await.unwrap();
     assert_eq!(keys(&rows), ["3", "1", "2"]);
     assert!(rows.is_sorted_by(|one, two| one.position < two.position));
@@ -135,12 +135,12 @@ pub(super) async fn a_lane_gives_its_rows_in_order_and_only_its_own(store: &impl
 pub(super) async fn a_unique_draft_enters_once_and_others_as_often_as_they_come(store: &impl Store) {
     let lane = Lane::Events(acme());
     // Also within one append, and if another lane has it.
-    assert_eq!(store.append(drafts(&lane, [1, 2, 1])).await.unwrap(), 2);
-    assert_eq!(store.append(drafts(&lane, [2, 3])).await.unwrap(), 1);
-    assert_eq!(store.append(drafts(&Lane::Events(other()), [3])).await.unwrap(), 0);
+    assert_eq!(store.append(drafts(&lane, [1, 2, 1])).await.unwrap().events, 2);
+    assert_eq!(store.append(drafts(&lane, [2, 3])).await.unwrap().events, 1);
+    assert_eq!(store.append(drafts(&Lane::Events(other()), [3])).await.unwrap().events, 0);
     for _ in 0..2 {
         let repeated = Append { drafts: vec![draft(Lane::Results, 1, false)], ..Append::default() };
-        assert_eq!(store.append(repeated).await.unwrap(), 1);
+        assert_eq!(store.append(repeated).await.unwrap().events, 1);
     }
     assert_eq!(keys(&store.rows_after(&lane, 0, 10).await.unwrap()), ["1", "2", "3"]);
     assert_eq!(store.rows_after(&Lane::Results, 0, 10).await.unwrap().len(), 2);
@@ -150,7 +150,7 @@ pub(super) async fn positions_rise_across_appends_and_stand_in_the_message(store
     let lane = Lane::Events(acme());
     let appends = (1..=20).map(|id| store.append(drafts(&lane, [id, id + 100])));
     for entered in futures_util::future::join_all(appends).await {
-        assert_eq!(entered.unwrap(), 2);
+        assert_eq!(entered.unwrap().events, 2);
     }
     let rows = store.rows_after(&lane, 0, 100).await.unwrap();
     assert_eq!(rows.len(), 40);
@@ -298,7 +298,7 @@ pub(super) async fn an_append_is_announced_after_it_can_be_read(store: &impl Sto
         },
         store.append(drafts(&lane, [1]))
     );
-    assert_eq!((announced, entered.unwrap()), (1, 1));
+    assert_eq!((announced, entered.unwrap().events), (1, 1));
 }
 
 pub(super) async fn what_was_published_is_selected_in_order_and_in_pages(store: &impl Store) {
@@ -415,8 +415,9 @@ pub(super) async fn what_is_parked_is_listed_shown_counted_and_taken_out(store: 
     let (one, two) = (FeedName::Outbounds, FeedName::Returns);
     // Bytes that are no text, twice.
     let foreign = || Parked { account: acme(), feed: two, item: b"\"Gr\xfcn\"".to_vec(), reason: "odd".into() };
-    for _ in 0..2 {
-        store.append(Append { parked: vec![foreign()], ..Append::default() }).await.unwrap();
+    for is_new in [true, false] {
+        let appended = store.append(Append { parked: vec![foreign(), foreign()], ..Append::default() }).await.unwrap();
+        assert_eq!(appended.parked.len(), usize::from(is_new));
     }
     let found = store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
     let [entry] = found.as_slice() else { panic!("{found:?}") };
@@ -443,7 +444,7 @@ pub(super) async fn what_is_parked_is_listed_shown_counted_and_taken_out(store: 
     // Out with what it tells.
     let lane = Lane::Events(acme());
     let told = Append { unparked: vec![first.id, third.id], ..drafts(&lane, [1]) };
-    assert_eq!(store.append(told).await.unwrap(), 1);
+    assert_eq!(store.append(told).await.unwrap().events, 1);
     assert!(store.parked_item(first.id).await.unwrap().is_none());
     let counts = store.parked_counts().await.unwrap();
     assert_eq!(counts, [ParkedCount { account: "acme".into(), feed: "returns".into(), items: 1 }]);
@@ -718,7 +719,7 @@ async fn cause_in(
     // The second time it is known, and uses nothing up.
     for entered in [1, 0] {
         let append = Append { drafts: vec![draft.clone()], ..Append::default() };
-        assert_eq!(store.append(append).await.unwrap(), entered);
+        assert_eq!(store.append(append).await.unwrap().events, entered);
     }
     let mut rows = store.rows_after(&lane, 0, 1000).await.unwrap();
     let message = rows.pop().unwrap().message;

@@ -167,6 +167,15 @@ impl Append {
     }
 }
 
+/// What of an [`Append`] was new.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// Messages that entered.
+    pub events: usize,
+    /// Items that were not parked before.
+    pub parked: Vec<Parked>,
+}
+
 /// An item of a feed that can't be told as an event.
 #[derive(Debug, Clone)]
 pub struct Parked {
@@ -258,9 +267,9 @@ pub trait Journal: Send + Sync {
     fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>>;
 
     /// Writes messages, memories and checkpoint in one transaction. A unique draft that the journal
-    /// holds already is left out. What a command of the account has caused names that command. Gives the number of messages that entered. Nothing is written if somebody
-    /// else has changed a memory since it was read ([`Error::Outdated`]).
-    fn append(&self, append: Append) -> Pending<'_, usize>;
+    /// holds already is left out. What a command of the account has caused names that command. An item that is parked already
+    /// is left out, too. Nothing is written if somebody else has changed a memory since it was read ([`Error::Outdated`]).
+    fn append(&self, append: Append) -> Pending<'_, Appended>;
 
     /// The next rows of a lane after `position`, oldest first.
     fn rows_after<'a>(&'a self, lane: &'a Lane, position: i64, limit: usize) -> Pending<'a, Vec<JournalRow>>;

@@ -15,7 +15,7 @@ use crate::domain::entity::Known;
 use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::listing::{Listing, Purpose};
 use crate::domain::message::{Destination, Draft, Lane, Message};
-use crate::store::{Append, Backlog, Error, Journal, JournalRow, KnownEntity, Parked, Pending};
+use crate::store::{Append, Appended, Backlog, Error, Journal, JournalRow, KnownEntity, Parked, Pending};
 
 /// Bytes of bodies after which reading stops for now: few large messages at a time, or many small ones.
 const READ_BYTES: usize = 4 * 1024 * 1024;
@@ -129,18 +129,21 @@ impl Journal for Sqlite {
         }))
     }
 
-    fn append(&self, append: Append) -> Pending<'_, usize> {
+    fn append(&self, append: Append) -> Pending<'_, Appended> {
         Box::pin(async move {
             let announce = !append.drafts.is_empty();
-            let entered = self
+            let appended = self
                 .handle
                 .call(Access::Write, "append to the journal", move |connection| {
-                    let entered = insert(connection, append.drafts)?;
+                    let events = insert(connection, append.drafts)?;
                     for entity in append.known {
                         remember(connection, &entity)?;
                     }
-                    for parked in append.parked {
-                        park(connection, &parked)?;
+                    let mut parked = Vec::new();
+                    for item in append.parked {
+                        if park(connection, &item)? {
+                            parked.push(item);
+                        }
                     }
                     for id in append.unparked {
                         connection.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([id])?;
@@ -172,13 +175,13 @@ impl Journal for Sqlite {
                             )?
                             .execute((account.as_str(), feed.as_str(), purpose.as_str(), state))?;
                     }
-                    Ok(entered)
+                    Ok(Appended { events, parked })
                 })
                 .await?;
             if announce {
                 self.announce();
             }
-            Ok(entered)
+            Ok(appended)
         })
     }
 
@@ -382,8 +385,9 @@ fn remember(connection: &Connection, entity: &KnownEntity) -> Result<(), Fault> 
     Ok(())
 }
 
-fn park(connection: &Connection, parked: &Parked) -> Result<(), Fault> {
-    connection
+/// Parks an item, and gives whether it was not parked before.
+fn park(connection: &Connection, parked: &Parked) -> Result<bool, Fault> {
+    let parked = connection
         .prepare_cached(
             // The column is text, but keeps any bytes.
             "INSERT INTO parked (account, feed, item, reason, recorded_at) VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5)
@@ -396,7 +400,7 @@ fn park(connection: &Connection, parked: &Parked) -> Result<(), Fault> {
             parked.reason,
             Utc::now().timestamp_millis()
         ])?;
-    Ok(())
+    Ok(parked > 0)
 }
 
 /// A stored instant.
