@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueBindOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel};
+use lapin::{BasicProperties, Channel, ErrorKind};
 
 use super::publisher::short;
 use super::{Error, Link, answered};
@@ -18,6 +19,8 @@ pub const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Headers of more bytes than this are not sent on whole: they have to fit into one frame together with those that the
 /// bridge adds, and a frame of 128 KiB is what RabbitMQ takes.
 pub const MAX_HEADERS: usize = 64 * 1024;
+/// Room for what the bridge adds itself.
+const OWN_HEADERS: usize = 16 * 1024;
 /// Names what was left out of such headers.
 const DROPPED_HEADER: &str = "ffn-dropped-headers";
 
@@ -100,7 +103,18 @@ impl Consumer {
     /// The next delivery. An error or `None` (the queue is gone) ends the subscription.
     pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
         let delivery = self.stream.next().await?;
-        Some(delivery.map(Delivery::new).map_err(Error::request("deliver")))
+        Some(delivery.map(Delivery::new).map_err(|error| match error.kind() {
+            ErrorKind::ParsingError(_) => Error::Unreadable { reason: error.to_string() },
+            _ => Error::request("deliver")(error),
+        }))
+    }
+
+    /// Lets the broker deliver no more; what was delivered can be acknowledged still.
+    pub async fn cancel(&self) {
+        let canceled = self.channel.basic_cancel(self.stream.tag(), BasicCancelOptions::default());
+        if let Err(error) = answered("end the subscription", canceled).await {
+            tracing::debug!(%error, "ending a subscription failed");
+        }
     }
 
     /// How many messages of the queue are with no consumer.
@@ -283,14 +297,14 @@ impl Delivery {
     /// The properties as they came, with headers added, for sending the delivery on.
     ///
     /// The broker's own record of dead-lettering is left out, else it takes a retry for an endless
-    /// loop and drops it; so is `expiration`, which would make the copy vanish. Of more than [`MAX_HEADERS`] the
-    /// largest are left out, and named.
+    /// loop and drops it; so is `expiration`, which would make the copy vanish. Of more than [`MAX_HEADERS`] and
+    /// what the bridge adds the largest are left out, and named.
     pub(super) fn properties_with(&self, headers: &[(&'static str, String)]) -> BasicProperties {
         let mut came: Vec<_> = self.sent_on().collect();
         came.sort_by_key(|(name, value)| weight(name.as_str(), value));
         let mut dropped = Vec::new();
         let mut size = self.headers_size();
-        while size > MAX_HEADERS
+        while size > MAX_HEADERS + OWN_HEADERS
             && let Some((name, value)) = came.pop()
         {
             size -= weight(name.as_str(), value);

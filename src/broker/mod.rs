@@ -68,6 +68,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// What came can't be read, and the connection is gone with it.
+    #[error("what the broker delivered can't be read: {reason}")]
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
     /// A message was refused, for example by a queue that is full; others of its burst may have arrived.
     #[error("the broker refused a message (nack)")]
     Nack,

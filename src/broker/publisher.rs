@@ -114,20 +114,10 @@ impl Publisher {
         Self { link, channel: None, topology: Some(topology), failed: false }
     }
 
-    /// Publishes a burst in order and waits until the broker has confirmed all of it. Gives the
-    /// indexes of the messages that no queue was bound for.
+    /// Publishes a burst in order and waits until the broker has confirmed or refused each of it.
     ///
     /// # Errors
     /// Some may have arrived, some not: publish all of it again.
-    pub async fn publish(&mut self, burst: &[&Message]) -> Result<Vec<usize>, Error> {
-        let fates = self.publish_each(burst).await?;
-        if fates.refused.is_empty() { Ok(fates.unroutable) } else { Err(Error::Nack) }
-    }
-
-    /// The same for a burst of which each message counts by itself: one that the broker refuses is no error.
-    ///
-    /// # Errors
-    /// As [`Self::publish`].
     pub async fn publish_each(&mut self, burst: &[&Message]) -> Result<Fates, Error> {
         let channel = self.open().await?.clone();
         let result = self.send_burst(&channel, burst).await;

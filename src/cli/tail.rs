@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::Utc;
 use serde_json::Value;
 
 use super::{clean, complain, explained, link};
@@ -91,6 +92,15 @@ fn show(delivery: &Delivery, json: bool) -> io::Result<()> {
     output.flush()
 }
 
+/// The time of an event of today, and the day as well of an older one.
+fn clock(time: &str, today: &str) -> String {
+    match (time.get(..10), time.get(11..19)) {
+        (Some(day), Some(clock)) if day != today => format!("{day} {clock}"),
+        (_, Some(clock)) => clock.to_owned(),
+        _ => "--:--:--".to_owned(),
+    }
+}
+
 /// An event in one line: time, key, whose, and what is worth knowing.
 fn line(delivery: &Delivery, color: bool) -> String {
     let body: Value = serde_json::from_slice(delivery.body()).unwrap_or(Value::Null);
@@ -98,7 +108,7 @@ fn line(delivery: &Delivery, color: bool) -> String {
     let data = body.get("data").filter(|_| body.get("specversion").is_some()).unwrap_or(&body);
     let text = |name: &str| data.get(name).and_then(Value::as_str);
     let time = delivery.header("cloudEvents_time").unwrap_or_default();
-    let clock = clean(time.get(11..19).unwrap_or("--:--:--"));
+    let clock = clean(&clock(&time, &Utc::now().date_naive().to_string()));
     let key = format!("{:<32}", clean(delivery.routing_key()));
     let key = if color { format!("\u{1b}[1m{key}\u{1b}[0m") } else { key };
     let name = NAMES.iter().find_map(|name| text(name)).unwrap_or_default();
@@ -128,14 +138,15 @@ fn line(delivery: &Delivery, color: bool) -> String {
         words
             .push(clean(&format!("entries {from} to {to} of {} are missing", text("warehouseId").unwrap_or_default())));
     }
-    if let Some(reason) = text("reason") {
-        words.push(clean(reason));
-    }
+    words.extend(["feed", "reason", "error"].into_iter().filter_map(text).map(clean));
     if data.get("changed").is_some() {
         words.push(format!("changed: {}", list("changed")));
     }
     if data.get("inferred").and_then(Value::as_bool) == Some(true) {
         words.push("(between two polls)".to_owned());
+    }
+    if delivery.header("cloudEvents_snapshot").as_deref() == Some("true") {
+        words.push("(was there)".to_owned());
     }
     words.retain(|word| !word.trim().is_empty());
     format!("{clock}  {key}  {}", words.join("  "))

@@ -249,12 +249,16 @@ fn covers(asked: &RawValue, found: Option<&RawValue>) -> bool {
 }
 
 fn is_empty(value: &RawValue) -> bool {
-    match read::<Value>(value) {
-        Ok(Value::Null) => true,
-        Ok(Value::String(text)) => text.is_empty(),
-        Ok(Value::Array(entries)) => entries.is_empty(),
-        Ok(Value::Object(members)) => members.is_empty(),
-        _ => false,
+    read::<Value>(value).is_ok_and(|value| says_nothing(&value))
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(entries) => entries.is_empty(),
+        Value::Object(members) => members.values().all(says_nothing),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -20,9 +20,8 @@ use crate::telemetry::Chain;
 
 /// How long a command is kept that can't be worked on before the broker gets it back.
 const GIVE_BACK_AFTER: Duration = Duration::from_secs(5);
-/// After so many subscriptions in a row that broke before anything can have been settled, it may be a message that
-/// breaks them.
-const BARREN: u32 = 3;
+/// After so many subscriptions in a row that a message has broken which can't be read.
+const UNREADABLE: u32 = 3;
 /// How long the commands queue is left alone at start while it is not known whether something is held:
 /// what comes from there meanwhile would have to go behind it.
 const HELD_FIRST: Duration = Duration::from_secs(2);
@@ -125,16 +124,17 @@ impl Intake {
         }
     }
 
-    /// One queue; gives its last subscription, which still holds what was not acknowledged.
+    /// One queue; gives its subscriptions that still hold what was not acknowledged.
     ///
-    /// A message that breaks each subscription goes when the broker has counted its deliveries. What stands around it is
-    /// delivered with it and counted as well: so they are taken one at a time then, for as many as would come at once.
-    async fn run_queue(&self, queue: &str, prefetch: u16, crew: &Crew, stop: &CancellationToken) -> Option<Consumer> {
+    /// A message that can't be read breaks each subscription, and goes when the broker has counted its deliveries. What
+    /// stands around it is delivered with it and counted as well: so they are taken one at a time then, for as many as
+    /// would come at once.
+    async fn run_queue(&self, queue: &str, prefetch: u16, crew: &Crew, stop: &CancellationToken) -> Vec<Consumer> {
         let mut backoff = RETRY.build();
-        let mut last: Option<Consumer> = None;
-        let mut barren = 0;
+        let mut left = Vec::new();
+        let mut unreadable = 0;
         while !stop.is_cancelled() {
-            let is_alone = barren >= BARREN;
+            let is_alone = unreadable >= UNREADABLE;
             let subscribed = tokio::select! {
                 () = stop.cancelled() => break,
                 subscribed = self.subscribe(queue, if is_alone { 1 } else { prefetch }) => subscribed,
@@ -144,13 +144,16 @@ impl Intake {
                     backoff = RETRY.build();
                     tracing::info!(queue, "taking commands");
                     let most = if is_alone { usize::from(prefetch) } else { usize::MAX };
-                    let taken = self.take(queue, &mut consumer, most, crew, stop).await;
-                    barren = if taken < usize::from(prefetch) { barren + 1 } else { 0 };
-                    if taken == most {
-                        consumer.close().await;
-                        continue;
+                    match self.take(queue, &mut consumer, most, crew, stop).await {
+                        End::Unreadable => unreadable += 1,
+                        End::Broken | End::Stopped => {}
+                        End::Enough => {
+                            unreadable = 0;
+                            left.push(consumer);
+                            continue;
+                        }
                     }
-                    last = Some(consumer);
+                    left = vec![consumer];
                 }
                 Err(error) => tracing::warn!(error = %Chain(&error), "commands can't be taken; trying again"),
             }
@@ -160,7 +163,7 @@ impl Intake {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        last
+        left
     }
 
     async fn subscribe(&self, queue: &str, prefetch: u16) -> Result<Consumer, broker::Error> {
@@ -171,7 +174,7 @@ impl Intake {
         Consumer::subscribe(&self.link, queue, prefetch).await
     }
 
-    /// Hands on what a subscription brings, until it breaks or brings more than that; how much it was.
+    /// Hands on what a subscription brings, until it ends or has brought so much.
     async fn take(
         &self,
         queue: &str,
@@ -179,31 +182,44 @@ impl Intake {
         most: usize,
         crew: &Crew,
         stop: &CancellationToken,
-    ) -> usize {
-        let mut taken = 0;
-        loop {
+    ) -> End {
+        for taken in 1.. {
             let delivery = tokio::select! {
                 biased;
-                () = stop.cancelled() => return taken,
+                () = stop.cancelled() => return End::Stopped,
                 delivery = consumer.next() => delivery,
             };
             match delivery {
                 Some(Ok(delivery)) if taken == most => {
-                    // Of those that came one at a time all others are settled.
-                    delivery.give_back().await;
-                    return taken;
+                    // Before it is acknowledged: no other comes then, which would have to go back.
+                    consumer.cancel().await;
+                    crew.take(delivery, stop);
+                    return End::Enough;
                 }
                 Some(Ok(delivery)) => crew.take(delivery, stop),
                 Some(Err(error)) => {
                     tracing::warn!(error = %Chain(&error), "the subscription to commands broke");
-                    return taken;
+                    let is_unreadable = matches!(error, broker::Error::Unreadable { .. });
+                    return if is_unreadable { End::Unreadable } else { End::Broken };
                 }
                 None => {
                     tracing::warn!(queue, "the subscription to commands ended: is the queue gone?");
-                    return taken;
+                    return End::Broken;
                 }
             }
-            taken += 1;
         }
+        End::Enough
     }
+}
+
+/// How a subscription ended.
+enum End {
+    /// The bridge stops.
+    Stopped,
+    /// It has brought as much as it should; what is unacknowledged of it can be acknowledged still.
+    Enough,
+    /// A message came that can't be read.
+    Unreadable,
+    /// The connection or the queue is gone.
+    Broken,
 }

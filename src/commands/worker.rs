@@ -406,7 +406,7 @@ impl Worker {
                     self.refuse(job, conflict(&command.envelope)).await?;
                     return Ok(None);
                 }
-                Begin::Behind(trial) | Begin::Early { trial, .. } if is_late() && !trial.in_doubt => {
+                Begin::Behind(trial) if is_late() && !trial.in_doubt => {
                     self.fail(job, accepted, trial.attempt, trial.first_failed_at, too_late()).await?;
                     return Ok(None);
                 }

@@ -13,7 +13,7 @@ pub struct Known {
     /// The status at the last reading.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
-    /// The changes that have been told, by what tells them apart in their ids; the last of them, oldest first. Some
+    /// The changes that have been told, by what tells them apart in their ids; the first and the last of them, oldest first. Some
     /// say as well of which status they told, see [`told_of`].
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub told: Vec<String>,
@@ -31,8 +31,8 @@ pub struct Known {
     pub versions: Option<Versions>,
 }
 
-/// Changes kept per entity: more than a reading tells again, little enough to stay small. What is forgotten
-/// here, the journal still refuses by its id.
+/// Changes kept per entity, the first and the last: more than a reading tells again, little enough to stay small. What
+/// is forgotten here, the journal still refuses by its id.
 const TOLD_KEPT: usize = 64;
 
 impl Known {
@@ -43,7 +43,8 @@ impl Known {
         }
         self.told.push(change.to_owned());
         if self.told.len() > TOLD_KEPT {
-            self.told.remove(0);
+            // Each reading tells again how it began.
+            self.told.remove(1);
         }
     }
 
@@ -236,7 +237,7 @@ mod tests {
             known.remember(&change.to_string());
         }
         assert_eq!(known.told.len(), TOLD_KEPT);
-        assert!(known.has_told("199") && !known.has_told("1"));
+        assert!(known.has_told("0") && known.has_told("199") && !known.has_told("1"));
     }
 
     #[test]

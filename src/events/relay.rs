@@ -16,7 +16,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{self, Link, Publisher, RETRY};
+use crate::broker::{self, Fates, Link, Publisher, RETRY};
 use crate::domain::message::{Lane, Message};
 use crate::metrics::EventMetrics;
 use crate::store::{self, Journal, JournalRow};
@@ -85,15 +85,12 @@ impl Relay {
             // While the broker confirms this burst, the last one is recorded and the next one read.
             let recording = Self::record_in(&*self.journal, &self.lane, unrecorded.take());
             let (published, recorded, next) = tokio::join!(
-                self.publisher.publish(&burst),
+                self.publisher.publish_each(&burst),
                 recording,
                 self.journal.rows_after(&self.lane, last, BURST)
             );
             recorded?;
-            let published = match published {
-                Err(broker::Error::Nack) if is_one_answer(&rows) => Ok(vec![0]),
-                published => published,
-            };
+            let published = published.and_then(|fates| taken(&rows, fates));
             match published {
                 Ok(unroutable) => {
                     backoff = RETRY.build();
@@ -177,9 +174,16 @@ impl Relay {
     }
 }
 
-/// Whether it is one message alone, straight to a queue that a caller has named.
-fn is_one_answer(rows: &[JournalRow]) -> bool {
-    matches!(rows, [row] if row.message.destination.exchange.is_empty())
+/// The indexes of a burst's messages that nobody has taken. An answer that its caller's queue refuses is one of them.
+///
+/// # Errors
+/// Another message was refused.
+fn taken(rows: &[JournalRow], fates: Fates) -> Result<Vec<usize>, broker::Error> {
+    let is_answer = |index: &usize| rows.get(*index).is_some_and(|row| row.message.destination.exchange.is_empty());
+    if !fates.refused.iter().all(is_answer) {
+        return Err(broker::Error::Nack);
+    }
+    Ok(fates.unroutable.into_iter().chain(fates.refused).collect())
 }
 
 /// An event's type as a label: a status that FFN invents tomorrow must not grow the label set.

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
 use crate::support::process::Process;
@@ -283,6 +285,26 @@ async fn tail_shows_an_event_a_line_and_ends_after_the_count() {
     let events: Vec<Value> = pipe.output().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["ffn.outbound.created.v1", "ffn.outbound.pending.v1"]);
+}
+
+#[tokio::test]
+async fn tail_says_of_when_an_event_is_that_it_was_there_and_why_a_feed_stands_still() {
+    let world = Setup::new().start().await;
+    let mut tail = tail(&world, &["acme.#", "--count", "2"]).await;
+    let mut headers = FieldTable::default();
+    for (name, value) in [("cloudEvents_time", "2025-12-31T23:59:58.5Z"), ("cloudEvents_snapshot", "true")] {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    let properties = BasicProperties::default().with_headers(headers);
+    let (events, body) = (world.names.events(), br#"{"merchantOutboundNumber":"SO-1","status":"Pending"}"#);
+    world.broker.publish(&events, "acme.outbound.pending", properties, body).await;
+    let body = br#"{"account":"acme","feed":"returns","error":"FFN answered with status 503"}"#;
+    world.broker.publish(&events, "acme.bridge.feed-stalled", BasicProperties::default(), body).await;
+    assert_eq!(until("tail to end by itself", async || tail.ended()).await, Some(0));
+    let lines = tail.output();
+    assert!(lines[0].starts_with("2025-12-31 23:59:58  acme.outbound.pending "), "{lines:?}");
+    assert!(lines[0].ends_with("SO-1  Pending  (was there)"), "{lines:?}");
+    assert!(lines[1].ends_with("acme  returns  FFN answered with status 503"), "{lines:?}");
 }
 
 #[tokio::test]

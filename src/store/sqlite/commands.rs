@@ -12,6 +12,9 @@ use crate::domain::cause::Effects;
 use crate::domain::message::Draft;
 use crate::store::{Arrival, Begin, CommandKey, CommandLog, Finished, HELD, Pending, Setback, Trial, Wait};
 
+/// No command waits longer for its next attempt, in milliseconds: a step of the ladder has 30 days at most.
+const LONGEST_WAIT: i64 = 31 * 24 * 60 * 60 * 1000;
+
 impl CommandLog for Sqlite {
     fn begin(&self, arrival: Arrival) -> Pending<'_, Begin> {
         Box::pin(self.handle.call(Access::Write, "record a command", move |connection| begin(connection, &arrival)))
@@ -215,7 +218,9 @@ fn begin(connection: &Connection, arrival: &Arrival) -> Result<Begin, Fault> {
         .query_row((account, &arrival.ordering_key, row.arrival, now), |_| Ok(()))
         .optional()?
         .is_some();
-    let is_early = row.state == "waiting" && row.due > now;
+    // No wait is as long as that: the clock was ahead when it was written.
+    let is_due_some_day = row.due > now.saturating_add(LONGEST_WAIT);
+    let is_early = row.state == "waiting" && row.due > now && !is_due_some_day;
     let has_to_wait = earlier_waits || is_early;
     let (state, attempt) =
         if has_to_wait { ("waiting", row.attempts) } else { ("running", row.attempts.saturating_add(1)) };

@@ -256,13 +256,15 @@ async fn a_callers_full_queue_keeps_no_result_from_anybody() {
     let mut results = world.broker.results().await;
     let full = world.broker.full("full.reply").await;
     let get = json!({}).to_string();
-    for number in 0..4 {
+    for number in 0..60 {
         let properties = with_id(&format!("c-{number}")).with_reply_to(full.as_str().into());
         world.broker.publish(&world.names.commands(), "acme.user.get", properties, get.as_bytes()).await;
     }
-    for number in 0..4 {
+    for number in 0..60 {
         assert_eq!(outcome(&result_of(&mut results, &format!("c-{number}")).await), "succeeded");
     }
+    assert_eq!(results.seen.len(), 60, "results were repeated");
+    assert!(world.bridge.lines().iter().all(|line| !line.contains("publishing failed")), "it was tried again");
     let next = run(&world, &mut results, "acme.user.get", "c-9", &json!({})).await;
     assert_eq!(outcome(&next), "succeeded");
     assert_eq!(world.broker.depth(&full).await, 1);
