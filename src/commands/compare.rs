@@ -4,7 +4,7 @@
 //! member the command gives and FFN shows otherwise does. Numbers are compared as decimals, times as instants to the
 //! millisecond, which is what FFN shows of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -106,10 +106,17 @@ fn compare(path: &str, asked: &RawValue, held: Option<&RawValue>, differences: &
 
 /// The entries of a list, in any order: each has one of FFN's of its own.
 fn compare_list(path: &str, asked: &[Box<RawValue>], held: Vec<Box<RawValue>>, differences: &mut Vec<Difference>) {
-    let mut held: Vec<Option<Box<RawValue>>> = held.into_iter().map(Some).collect();
     let mut unlike = Vec::new();
-    for (index, entry) in asked.iter().enumerate() {
-        match place_of(index, entry, &held).and_then(|at| held.get_mut(at)) {
+    let places = matching(asked.len(), held.len(), |index, at| {
+        let mut differences = Vec::new();
+        if let (Some(entry), Some(other)) = (asked.get(index), held.get(at)) {
+            compare_entry("", entry, other, &mut differences);
+        }
+        differences.is_empty()
+    });
+    let mut held: Vec<Option<Box<RawValue>>> = held.into_iter().map(Some).collect();
+    for (index, (entry, place)) in asked.iter().zip(places).enumerate() {
+        match place.and_then(|at| held.get_mut(at)) {
             Some(place) => *place = None,
             None => unlike.push((format!("{path}[{index}]"), index, entry)),
         }
@@ -127,15 +134,38 @@ fn compare_list(path: &str, asked: &[Box<RawValue>], held: Vec<Box<RawValue>>, d
     }
 }
 
-/// Where a list has what an entry asks for: at the entry's own place before any other.
-fn place_of(index: usize, entry: &RawValue, held: &[Option<Box<RawValue>>]) -> Option<usize> {
-    let others = 0..if held.len() > SEARCHED { 0 } else { held.len() };
-    let is_like = |other: &RawValue| {
-        let mut differences = Vec::new();
-        compare_entry("", entry, other, &mut differences);
-        differences.is_empty()
+/// For each entry the place of one that is like it, if there is one, and no place twice. An entry may be like several:
+/// who takes which is found by augmenting paths. Of a long list only an entry's own place counts.
+fn matching(entries: usize, places: usize, is_like: impl Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
+    let others = 0..if places > SEARCHED { 0 } else { places };
+    let candidates = |entry: usize| {
+        let others = others.clone().filter(move |at| *at != entry);
+        (entry < places).then_some(entry).into_iter().chain(others).filter(|at| is_like(entry, *at)).collect()
     };
-    std::iter::once(index).chain(others).find(|at| held.get(*at).and_then(Option::as_deref).is_some_and(is_like))
+    let likes: Vec<Vec<usize>> = (0..entries).map(candidates).collect();
+    let mut takers = vec![None; places];
+    for entry in 0..entries {
+        take_place(entry, &likes, &mut takers, &mut HashSet::new());
+    }
+    let taken = |entry| takers.iter().position(|taker| *taker == Some(entry));
+    (0..entries).map(taken).collect()
+}
+
+/// Gives an entry a place, moving those that have one where that helps.
+fn take_place(entry: usize, likes: &[Vec<usize>], takers: &mut [Option<usize>], seen: &mut HashSet<usize>) -> bool {
+    for at in likes.get(entry).into_iter().flatten() {
+        if !seen.insert(*at) {
+            continue;
+        }
+        let taker = takers.get(*at).copied().flatten();
+        if taker.is_none_or(|other| take_place(other, likes, takers, seen))
+            && let Some(place) = takers.get_mut(*at)
+        {
+            *place = Some(entry);
+            return true;
+        }
+    }
+    false
 }
 
 /// An entry of a list as far as FFN shows it: of a product by its number it shows its own id.
@@ -172,16 +202,19 @@ fn compare_rows(rows: Rows, found: &Fields, asked: &Fields, differences: &mut Ve
             places.entry(id).or_default().push(at);
         }
     }
+    let has_id = |row: &Fields| rows.id.is_some_and(|id| row.text(id).is_some());
+    let likes = matching(asked.len(), held.len(), |index, at| match (asked.get(index), held.get(at)) {
+        (Some(row), Some(other)) => !has_id(row) && unequal(rows.of, other, row).next().is_none(),
+        _ => false,
+    });
     // What a row was found for is no other's.
     let mut held: Vec<Option<Fields>> = held.into_iter().map(Some).collect();
     let name = rows.member;
-    for (index, row) in asked.iter().enumerate() {
+    for (index, (row, like)) in asked.iter().zip(likes).enumerate() {
         let is_free = |at: &usize| held.get(*at).is_some_and(Option::is_some);
-        let is_like =
-            |other: &Option<Fields>| other.as_ref().is_some_and(|other| unequal(rows.of, other, row).next().is_none());
         let at = match rows.id.and_then(|id| row.text(id)) {
             Some(id) => places.get_mut(&id).and_then(|places| std::iter::from_fn(|| places.pop()).find(is_free)),
-            None => held.iter().position(is_like),
+            None => like,
         };
         let Some(other) = at.and_then(|at| held.get_mut(at)?.take()) else {
             differences.push(difference(&format!("{name}[{index}]"), None));
@@ -413,6 +446,22 @@ mod tests {
         );
         assert!(may_be(same, &fields(r#"{"name":"Mug","note":"m"}"#), &asked));
         assert!(!may_be(same, &fields(r#"{"name":"Cup"}"#), &asked));
+    }
+
+    #[test]
+    fn an_entry_that_is_like_several_leaves_each_other_its_own() {
+        // Of a product by the merchant's number FFN shows its own id: the first is like both.
+        let asked = fields(r#"{"parts":[{"merchantSku":"RED","quantity":1},{"jfsku":"C","quantity":1}]}"#);
+        let shown = |rows: &str| differences(&[Same::Given], &fields(&format!(r#"{{"parts":[{rows}]}}"#)), &asked);
+        let (one, other) = (r#"{"jfsku":"C","quantity":1}"#, r#"{"jfsku":"D","quantity":1}"#);
+        assert_eq!(shown(&format!("{one},{other}")), []);
+        assert_eq!(shown(&format!("{other},{one}")), []);
+        assert_eq!(shown(&format!("{other},{other}")).len(), 1);
+        let rows =
+            &[Same::Rows { member: "parts", id: None, of: &["merchantSku?", "jfsku?", "quantity"], more: false }];
+        assert_eq!(differences(rows, &fields(&format!(r#"{{"parts":[{one},{other}]}}"#)), &asked), []);
+        let asked = fields(r#"{"identifier":{"mpn":{"manufacturer":"","partNumber":null}}}"#);
+        assert_eq!(differences(&[Same::Given], &fields(r#"{"identifier":{}}"#), &asked), []);
     }
 
     #[test]
