@@ -639,6 +639,10 @@ pub(super) async fn a_command_is_not_begun_before_it_is_due_and_no_repetition_co
     }
     store.wait(&key, Setback::NoEffect, over()).await.unwrap();
     assert_eq!(execute(store, "c1").await, (2, false));
+    // No wait is as long as this: the clock was ahead.
+    let some_day = Utc::now() + chrono::TimeDelta::days(365);
+    store.wait(&key, Setback::NoEffect, Wait { due: some_day, hold_until: some_day }).await.unwrap();
+    assert_eq!(execute(store, "c1").await, (3, false));
 }
 
 pub(super) async fn what_was_before_a_command_was_held_is_no_trouble_of_its_own(store: &impl Store) {
