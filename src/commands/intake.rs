@@ -146,7 +146,7 @@ impl Intake {
                     let most = if is_alone { usize::from(prefetch) } else { usize::MAX };
                     match self.take(queue, &mut consumer, most, crew, stop).await {
                         End::Unreadable => unreadable += 1,
-                        End::Broken | End::Stopped => {}
+                        End::Broken | End::Stopped => unreadable = 0,
                         End::Enough => {
                             unreadable = 0;
                             left.push(consumer);
