@@ -130,7 +130,7 @@ impl Window {
     ///
     /// It begins `overlap` before the position, because a change may become visible late, and ends
     /// `safety_lag` behind `server_now`, because the server refuses an end ahead of its clock. After a
-    /// long outage it is cut to a day.
+    /// long outage it is cut to a day with its overlap, or with one of more than half a day to half a day without.
     ///
     /// What has to be read once more is part of it, as far as it is not longer than a day then.
     pub fn after(
@@ -140,7 +140,8 @@ impl Window {
         safety_lag: TimeDelta,
     ) -> Option<Self> {
         let position = checkpoint.position;
-        let to = (server_now - safety_lag).min(position + LONGEST_WINDOW);
+        let slice = (LONGEST_WINDOW - overlap).max(LONGEST_WINDOW / 2);
+        let to = (server_now - safety_lag).min(position + slice);
         let again = checkpoint.again.map_or(position, |again| again.from.max(to - LONGEST_WINDOW));
         (to > position).then_some(Self { from: again.min(position - overlap), to })
     }
@@ -213,7 +214,10 @@ mod tests {
     #[test]
     fn a_long_outage_is_worked_off_in_slices_of_a_day() {
         let window = Window::after(&read_to(0, None), at(10 * 86_400), OVERLAP, LAG);
-        assert_eq!(window, Some(Window { from: at(-300), to: at(86_400) }));
+        assert_eq!(window, Some(Window { from: at(-300), to: at(86_100) }));
+        // An overlap of a day leaves no day for what is new.
+        let window = Window::after(&read_to(0, None), at(10 * 86_400), TimeDelta::days(1), LAG);
+        assert_eq!(window, Some(Window { from: at(-86_400), to: at(43_200) }));
     }
 
     #[test]
