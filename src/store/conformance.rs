@@ -43,6 +43,7 @@ macro_rules! conformance {
             an_append_is_announced_after_it_can_be_read
             what_was_published_is_selected_in_order_and_in_pages
             what_is_old_and_published_leaves_the_journal_a_step_at_a_time
+            entries_of_ledgers_stay_as_long_as_they_may_be_read_again
             entities_and_parked_items_leave_when_they_are_old
             what_is_parked_is_listed_shown_counted_and_taken_out
             commands_leave_when_they_are_old_and_finished
@@ -392,6 +393,45 @@ pub(super) async fn what_is_old_and_published_leaves_the_journal_a_step_at_a_tim
     store.append(Append { drafts: vec![aged(&mine, 11, 100)], ..Append::default() }).await.unwrap();
     assert_eq!(store.rows_after(&mine, 10, 10).await.unwrap().len(), 1);
     assert_eq!(store.backlog().await.unwrap().iter().map(|backlog| backlog.rows).sum::<i64>(), 3);
+}
+
+pub(super) async fn entries_of_ledgers_stay_as_long_as_they_may_be_read_again(store: &impl Store) {
+    const DAY: i64 = 86_400;
+    let lane = Lane::Events(acme());
+    let told = |id: u128, event_type: &str, day: i64| {
+        let mut draft = draft(lane.clone(), id, true);
+        (draft.event.event_type, draft.event.time) = (event_type.to_owned(), at(day * DAY));
+        draft.event.recorded_time = at(day * DAY);
+        draft
+    };
+    let read_to = async |day: i64, again: Option<i64>| {
+        let again = again.map(|day| Again { from: at(day * DAY), until: at(day * DAY) });
+        let checkpoint = Checkpoint { started_at: at(0), position: at(day * DAY), with_snapshot: false, again };
+        let checkpoint = Some((acme(), FeedName::Stocks, checkpoint));
+        store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+    };
+    let entry = "ffn.stock.changed.v1";
+    let drafts = vec![
+        told(1, entry, 5),
+        told(2, entry, 7),
+        told(3, "ffn.outbound.shipped.v1", 10),
+        told(4, entry, 9),
+        told(5, "ffn.stock.gap.v1", 10),
+        told(6, entry, 10),
+    ];
+    store.append(Append { drafts, ..Append::default() }).await.unwrap();
+    store.confirm(&lane, 6, vec![]).await.unwrap();
+    let left = async || store.rows_after(&lane, 0, 100).await.unwrap().into_iter().map(|row| row.position);
+    // It has stood still since, and reads next from a day before, or from where more has to be read again.
+    read_to(10, Some(7)).await;
+    assert_eq!(store.prune(Table::Journal, soon(), 1).await.unwrap(), 1);
+    assert_eq!(store.prune(Table::Journal, soon(), 100).await.unwrap(), 2);
+    assert_eq!(left().await.collect::<Vec<_>>(), [2, 4, 6]);
+    read_to(10, None).await;
+    assert_eq!(store.prune(Table::Journal, soon(), 100).await.unwrap(), 1);
+    assert_eq!(left().await.collect::<Vec<_>>(), [4, 6]);
+    read_to(12, None).await;
+    assert_eq!(store.prune(Table::Journal, soon(), 100).await.unwrap(), 2);
 }
 
 pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &impl Store) {

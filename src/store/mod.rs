@@ -263,7 +263,8 @@ pub trait Journal: Send + Sync {
     /// Those of these events that the journal holds.
     fn held(&self, ids: Vec<Uuid>) -> Pending<'_, HashSet<Uuid>>;
 
-    /// The stock ledgers of an account that have a hole, with what is known of them.
+    /// The stock ledgers of an account that have a hole, or may have one before the first entry that was seen, with what
+    /// is known of them.
     fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>>;
 
     /// Writes messages, memories and checkpoint in one transaction. A unique draft that the journal

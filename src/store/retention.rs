@@ -7,7 +7,8 @@ use super::Pending;
 /// A table whose rows age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// Messages, since they were recorded; only what the broker has confirmed.
+    /// Messages, since they were recorded; only what the broker has confirmed, and no entry of a stock ledger that its
+    /// feed may show again.
     Journal,
     /// What is known of entities, since it last changed.
     Entities,

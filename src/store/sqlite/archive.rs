@@ -11,7 +11,7 @@ use crate::domain::message::Lane;
 use crate::store::{Archive, Ends, JournalRow, Pending, Selection, Survey};
 
 /// What the keys of the events' lanes begin with.
-const EVENTS: &str = "events:";
+pub(super) const EVENTS: &str = "events:";
 
 impl Archive for Sqlite {
     fn accounts(&self) -> Pending<'_, Vec<String>> {

@@ -123,7 +123,8 @@ impl Journal for Sqlite {
         Box::pin(self.handle.call(Access::Read, "look for holes", move |connection| {
             let mut select = connection.prepare_cached(
                 // Only a ledger with a hole has read ahead of it.
-                r#"SELECT id, known FROM entities WHERE account = ?1 AND feed = ?2 AND known LIKE '%"ahead":%'"#,
+                r#"SELECT id, known FROM entities
+                   WHERE account = ?1 AND feed = ?2 AND (known LIKE '%"ahead":%' OR known LIKE '%"first":%')"#,
             )?;
             entities(select.query((account, FeedName::Stocks.as_str()))?)
         }))

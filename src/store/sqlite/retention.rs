@@ -5,9 +5,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
-use super::archive::lanes;
+use super::archive::{EVENTS, lanes};
+use super::journal::corrupt;
 use super::thread::{Access, Fault};
+use crate::domain::feed::{Again, FeedName};
 use crate::store::{Pending, Pruning, Table};
+
+/// The longest overlap of a feed, in milliseconds.
+const LONGEST_OVERLAP: i64 = 86_400_000;
 
 impl Pruning for Sqlite {
     fn prune(&self, table: Table, before: DateTime<Utc>, limit: usize) -> Pending<'_, usize> {
@@ -49,18 +54,25 @@ fn oldest(connection: &Connection, delete: &str, before: i64, limit: usize) -> R
 }
 
 /// Lane by lane from its beginning, up to the first row that is not old or not confirmed. Positions rise
-/// with time, so no index by age is needed, which every event would have to pay for.
+/// with time, so no index by age is needed, which every event would have to pay for. Entries of stock ledgers stay
+/// that will be read again, see [`read_again_from`].
 fn journal(connection: &Connection, before: i64, limit: usize) -> Result<usize, Fault> {
     let mut confirmed = connection.prepare_cached("SELECT confirmed FROM lanes WHERE lane = ?1")?;
     let mut oldest = connection.prepare_cached(
-        "SELECT position, recorded_at FROM journal WHERE lane = ?1 AND position <= ?2 ORDER BY position LIMIT ?3",
+        "SELECT position, recorded_at FROM journal
+         WHERE lane = ?1 AND position <= ?2 AND NOT (message_type = 'ffn.stock.changed.v1' AND event_time >= ?3)
+         ORDER BY position LIMIT ?4",
     )?;
-    let mut delete = connection.prepare_cached("DELETE FROM journal WHERE lane = ?1 AND position <= ?2")?;
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM journal
+         WHERE lane = ?1 AND position <= ?2 AND NOT (message_type = 'ffn.stock.changed.v1' AND event_time >= ?3)",
+    )?;
     let mut pruned = 0;
     for lane in lanes(connection)? {
         let confirmed: i64 = confirmed.query_row([&lane], |row| row.get(0)).optional()?.unwrap_or(0);
+        let read_again = read_again_from(connection, &lane)?;
         let left = i64::try_from(limit.saturating_sub(pruned)).unwrap_or(i64::MAX);
-        let mut rows = oldest.query(params![lane, confirmed, left])?;
+        let mut rows = oldest.query(params![lane, confirmed, read_again, left])?;
         let mut last = None;
         while let Some(row) = rows.next()? {
             if row.get::<_, i64>(1)? >= before {
@@ -69,8 +81,22 @@ fn journal(connection: &Connection, before: i64, limit: usize) -> Result<usize, 
             last = Some(row.get::<_, i64>(0)?);
         }
         if let Some(last) = last {
-            pruned += delete.execute(params![lane, last])?;
+            pruned += delete.execute(params![lane, last, read_again])?;
         }
     }
     Ok(pruned)
+}
+
+/// Since when, by FFN's clock, the feed of the stock ledgers may show again what it has shown, when it is read next.
+/// Of other feeds it is known by entity what was told; of these entries only the journal knows.
+fn read_again_from(connection: &Connection, lane: &str) -> Result<i64, Fault> {
+    let checkpoint: Option<(i64, Option<String>)> = connection
+        .prepare_cached("SELECT position, again FROM checkpoints WHERE account = ?1 AND feed = ?2")?
+        .query_row((lane.strip_prefix(EVENTS), FeedName::Stocks.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((position, again)) = checkpoint else { return Ok(i64::MAX) };
+    let again: Option<Again> =
+        again.map(|again| serde_json::from_str(&again).map_err(corrupt("a checkpoint"))).transpose()?;
+    let again = again.map_or(position, |again| again.from.timestamp_millis());
+    Ok(again.min(position - LONGEST_OVERLAP))
 }
