@@ -275,7 +275,7 @@ impl<'a> Entity<'a> {
         let makes = self.step_tells_creation(&steps);
         let creation = self.created_at.filter(|_| !makes).map(|at| (at, self.creation_id(at)));
         self.name_steps(&mut steps, creation.as_ref().map(|(_, id)| id.clone()), known);
-        if !is_stale && let Some(status) = self.untimed_status(&steps, known) {
+        if !is_stale && let Some(status) = self.untimed_status(scope, &steps, &edits, known) {
             steps.push(self.untimed_step(scope, status, &steps, &mut edits, known));
         }
         let creation = creation.map(|(at, id)| Transition::new(at, Kind::Created, id));
@@ -325,11 +325,12 @@ impl<'a> Entity<'a> {
         edits: &mut Vec<DateTime<Utc>>,
         known: Option<&Known>,
     ) -> Step {
-        let is_told = |at: &DateTime<Utc>| known.is_some_and(|known| known.has_told(&id_of(*at)));
+        let has_told = |id: &str| known.is_some_and(|known| known.has_told(id));
+        let is_told = |at: &DateTime<Utc>| has_told(&id_of(*at));
         let candidates = edits.iter().filter(|edit| !is_told(edit)).count();
         let newest = edits.iter().rposition(|edit| !is_told(edit)).map(|newest| edits.remove(newest));
-        let previous = known.and_then(|known| known.status.clone());
-        let previous = previous.or_else(|| steps.last().map(|step| step.status.clone()));
+        let last = steps.last().filter(|last| !has_told(&last.id)).map(|last| last.status.clone());
+        let previous = last.or_else(|| known.and_then(|known| known.status.clone()));
         let at = newest.or(self.changed_at).unwrap_or(scope.recorded_time);
         // The change at that time may have another event.
         let id = if newest.is_none() { format!("{}/{status}", id_of(at)) } else { id_of(at) };
@@ -460,8 +461,17 @@ impl<'a> Entity<'a> {
 
     /// The present status, if it is news and FFN does not say when it was reached: it went back, or nobody
     /// knew it, or the entity has no such times.
-    fn untimed_status(&self, steps: &[Step], known: Option<&Known>) -> Option<String> {
-        let status = self.status.as_ref().filter(|status| !self.is_silent(status))?;
+    fn untimed_status(
+        &self,
+        scope: &Scope<'_>,
+        steps: &[Step],
+        edits: &[DateTime<Utc>],
+        known: Option<&Known>,
+    ) -> Option<String> {
+        let status = self.status.as_ref().filter(|status| !self.is_silent(status) && !self.is_deleted)?;
+        if self.has_gone_back(scope, status, steps, edits, known) {
+            return Some(status.clone());
+        }
         let is_untold =
             |step: &Step| known.is_none_or(|known| !known.has_told(&step.id) && step.basis != Basis::Assumed);
         let has_time = steps.iter().any(|step| step.status == *status && is_untold(step));
@@ -469,7 +479,31 @@ impl<'a> Entity<'a> {
             Some(known) => known.status.as_ref() != Some(status),
             None => !steps.iter().any(|step| step.status == *status),
         };
-        (is_news && !has_time && !self.is_deleted).then(|| status.clone())
+        (is_news && !has_time).then(|| status.clone())
+    }
+
+    /// Whether it left a status, reached another one, came back and has kept its first time (contract 10.1): that other
+    /// one is the newest with a time and news itself, and something has happened since. Nothing follows some statuses.
+    fn has_gone_back(
+        &self,
+        scope: &Scope<'_>,
+        status: &str,
+        steps: &[Step],
+        edits: &[DateTime<Utc>],
+        known: Option<&Known>,
+    ) -> bool {
+        let Some(statuses) = &self.resource.statuses else { return false };
+        let is_open = |status: &str| !statuses.closed.contains(&status);
+        let is_news = |id: &str| known.is_none_or(|known| !known.has_told(id));
+        let other = steps.last().filter(|last| last.basis == Basis::Stamped && last.status != status);
+        other.is_some_and(|other| {
+            is_open(status)
+                && is_open(&other.status)
+                && steps.iter().any(|step| step.status == status)
+                && is_news(&other.id)
+                && scope.telling.includes(other.at)
+                && edits.iter().any(|at| *at > other.at && is_news(&id_of(*at)))
+        })
     }
 
     /// Whether the event of the first status says that the entity was made.

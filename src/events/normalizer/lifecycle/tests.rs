@@ -112,6 +112,36 @@ fn a_status_that_went_back_is_told_as_such() {
 }
 
 #[test]
+fn a_status_that_went_back_between_two_polls_is_told_though_ffn_kept_its_first_time() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:05:00")];
+    let locked = [times[0], times[1], ("locked", "08:10:00")];
+    let back = order("Acknowledged", &locked, "08:20:00", "");
+    let mut known = None;
+    read(&order("Acknowledged", &times, "08:05:00", ""), &mut known);
+    let events = read(&back, &mut known);
+    assert_eq!(names(&events), ["locked", "acknowledged"]);
+    assert_eq!(
+        (&events[0].2["previousStatus"], &events[1].2["previousStatus"]),
+        (&"Acknowledged".into(), &"Locked".into())
+    );
+    assert_eq!(events[1].1, time("2026-01-05T08:20:00Z"));
+    assert!(read(&back, &mut known).is_empty());
+    // So it is for who reads all of it at once; what happens later is an edit.
+    let mut none = None;
+    assert_eq!(names(&read(&back, &mut none)), ["created", "pending", "acknowledged", "locked", "acknowledged"]);
+    for known in [&mut known, &mut none] {
+        assert_eq!(names(&read(&order("Acknowledged", &locked, "08:30:00", ""), known)), ["updated"]);
+    }
+    // Nobody knows whether it was locked before it was known, or nothing has happened since, or nothing follows.
+    let old = back.replace("2026-01-05T08:10", "2026-01-01T08:10");
+    let still = order("Acknowledged", &locked, "08:10:00", "");
+    let shipped = order("Shipped", &[("shipped", "08:05:00"), ("locked", "08:10:00")], "08:20:00", "");
+    for (item, last) in [(old, "updated"), (still, "locked"), (shipped, "updated")] {
+        assert_eq!(names(&read(&item, &mut None)).last(), Some(&last), "{item}");
+    }
+}
+
+#[test]
 fn an_edit_names_the_changed_fields_and_keeps_apart_from_a_step() {
     let mut known = None;
     let times = [("pending", "08:00:00")];
