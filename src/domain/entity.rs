@@ -1,6 +1,6 @@
 //! What the bridge remembers of an entity, to tell the next time what has changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -79,6 +79,9 @@ pub struct Versions {
     /// Since when each hole is known, by FFN's clock; by its last version.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub since: BTreeMap<i64, DateTime<Utc>>,
+    /// The first that was seen, until it has been looked up whether one was lost before it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<i64>,
     /// Since when a version is missing: of holes that a version of before has seen, which noted one time for all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing_since: Option<DateTime<Utc>>,
@@ -152,6 +155,23 @@ impl Versions {
             self.complete = last;
             self.close_up();
         }
+    }
+
+    /// It has been looked up what came before the first version: `before`, the newest that is nobody's concern any more,
+    /// and those that were found after it. What is in no place between them is missing since `at`.
+    pub fn begin_after(&mut self, before: Option<i64>, found: &[i64], at: DateTime<Utc>) {
+        let Some(first) = self.first.take() else { return };
+        let mut read: BTreeSet<i64> = found.iter().copied().filter(|version| *version < first).collect();
+        let Some(before) = before.or_else(|| read.first().map(|oldest| oldest - 1)) else { return };
+        read.retain(|version| *version > before);
+        if first.abs_diff(before) == read.len() as u64 + 1 {
+            return;
+        }
+        let holes = std::iter::once(&before).chain(&read).zip(read.iter().chain([&first]));
+        self.since.extend(holes.filter(|(last, next)| **last + 1 < **next).map(|(_, next)| (next - 1, at)));
+        self.ahead = read.into_iter().chain(first..=self.complete).chain(std::mem::take(&mut self.ahead)).collect();
+        self.complete = before;
+        self.close_up();
     }
 
     fn close_up(&mut self) {
@@ -285,6 +305,24 @@ mod tests {
         assert_eq!(holes(&versions), [(2, 4, Some(100)), (6, 9, Some(100)), (11, 11, Some(200))]);
         assert_eq!((versions.missing(), versions.is_missing(9), versions.is_missing(10)), (8, true, false));
         assert!(!versions.is_missing(1) && !versions.is_missing(13));
+    }
+
+    #[test]
+    fn what_was_lost_before_the_first_version_is_a_hole() {
+        let begun = |before, found: &[i64]| {
+            let mut versions = Versions { first: Some(7), ..Versions::from(7) };
+            assert!(versions.read(8, at(8)) && versions.read(10, at(10)));
+            versions.begin_after(before, found, at(50));
+            assert_eq!((versions.first, versions.ahead.last()), (None, Some(&10)));
+            holes(&versions)
+        };
+        let after = (9, 9, Some(10));
+        for nothing_lost in [begun(Some(6), &[]), begun(Some(4), &[5, 6]), begun(None, &[5, 6]), begun(None, &[])] {
+            assert_eq!(nothing_lost, [after]);
+        }
+        assert_eq!(begun(Some(5), &[]), [(6, 6, Some(50)), after]);
+        assert_eq!(begun(Some(1), &[3, 4]), [(2, 2, Some(50)), (5, 6, Some(50)), after]);
+        assert_eq!(begun(None, &[4]), [(5, 6, Some(50)), after]);
     }
 
     #[test]

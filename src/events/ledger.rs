@@ -4,6 +4,9 @@
 //! a change may become visible late, each hole for itself, and looked up with each poll; only then is it told as
 //! `stock.gap` and given up. A list that can't be read does not keep the feed: the hole is remembered. So it is while
 //! a list is too long to be looked through: it is searched from its newest entry back to where the hole begins.
+//!
+//! Of a ledger's first entry nobody knows whether one was lost before it: so the list is looked at once for each ledger,
+//! back to the first entry that is too old to be told.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,8 +25,11 @@ use crate::telemetry::Chain;
 /// The most entries that are told at once; the rest with the next poll.
 const MOST_ENTRIES: usize = 1000;
 
-/// Mends every hole of an account's ledgers, or gives it up once it is older than `patience`. Gives the number
-/// of events that entered the journal.
+/// Pages that are read in one go, at the least, to look up what came before the first entries of ledgers.
+const PAGES_OF_LOOKS: usize = 10;
+
+/// Mends every hole of an account's ledgers, or gives it up once it is older than `patience`; a little at a time, it
+/// looks for those before the first entries that were seen. Gives the number of events that entered the journal.
 ///
 /// # Errors
 /// The store. What was found before is recorded.
@@ -33,20 +39,31 @@ pub(super) async fn mend(
     patience: TimeDelta,
     server_now: DateTime<Utc>,
 ) -> Result<usize, Error> {
-    let mut events = 0;
+    let (mut events, mut pages) = (0, 0);
     for (id, known) in recorder.journal.holes(recorder.account()).await? {
         let Some(versions) = &known.versions else { continue };
-        let Some(Hole { from, to, since }) = versions.holes().next() else { continue };
         let Some((warehouse, jfsku)) = id.rsplit_once(':') else { continue };
-        let missing = versions.missing();
-        tracing::warn!(account = %recorder.account(), warehouse, jfsku, from, to, missing, "entries of a stock's ledger are missing; looking them up");
-        let mut search = Search::new(&id, versions);
-        let take = |rows| search.take(rows);
+        let hole = versions.holes().next();
+        match hole {
+            Some(Hole { from, to, .. }) => {
+                let missing = versions.missing();
+                tracing::warn!(account = %recorder.account(), warehouse, jfsku, from, to, missing, "entries of a stock's ledger are missing; looking them up");
+            }
+            // There may be many after the start of a feed: polls go on meanwhile.
+            None if versions.first.is_none() || pages >= PAGES_OF_LOOKS => continue,
+            None => {}
+        }
+        let mut search = Search::new(&id, versions, telling.since);
+        let take = |rows| {
+            pages += 1;
+            search.take(rows)
+        };
         let looked = stocks::read_changes(&recorder.client, warehouse, jfsku, Priority::Poll, take).await;
-        let is_through = match looked {
-            Ok(is_through) => is_through,
+        let has_ended = match looked {
+            Ok(has_ended) => has_ended,
             Err(error) => {
-                tracing::warn!(account = %recorder.account(), warehouse, jfsku, error = %Chain(&error), "missing entries of a stock's ledger can't be looked up");
+                pages += 1;
+                tracing::warn!(account = %recorder.account(), warehouse, jfsku, error = %Chain(&error), "entries of a stock's ledger can't be looked up");
                 if error.disposition() != Disposition::Never {
                     continue;
                 }
@@ -54,33 +71,59 @@ pub(super) async fn mend(
                 true
             }
         };
-        let rows = search.found;
+        // What the rest of a list has that was broken off, nobody knows.
+        let is_through = has_ended || search.has_all;
+        let Search { found, before, .. } = search;
+        let (found, rows): (Vec<i64>, Vec<Item>) =
+            found.into_iter().map(|(version, row)| (version, row.into())).unzip();
         if !rows.is_empty() {
-            let items: Vec<Item> = rows.into_values().map(Item::from).collect();
-            events += recorder.record(FeedName::Stocks, &items, telling, Append::default()).await?.events;
+            events += recorder.record(FeedName::Stocks, &rows, telling, Append::default()).await?.events;
+        }
+        if versions.first.is_some() {
+            let before = before.filter(|_| is_through);
+            begin(recorder, id, |versions| versions.begin_after(before, &found, server_now)).await?;
             continue;
         }
-        // What the rest of a list has that was broken off, nobody knows.
-        if is_through && since.is_none_or(|since| server_now - since > patience) {
+        let is_due = |hole: Hole| hole.since.is_none_or(|since| server_now - since > patience);
+        if found.is_empty() && is_through && hole.is_some_and(is_due) {
             events += give_up(recorder, telling, id, known).await?;
         }
     }
     Ok(events)
 }
 
+/// Writes down how a ledger begins. Who has read on meanwhile leaves it to the next poll.
+async fn begin(recorder: &Recorder, id: String, note: impl FnOnce(&mut Versions)) -> Result<(), Error> {
+    let account = recorder.account();
+    let before = recorder.journal.known(account, FeedName::Stocks, vec![id.clone()]).await?.remove(&id);
+    let Some(mut known) = before.clone() else { return Ok(()) };
+    known.versions.as_mut().map(note);
+    let known = KnownEntity { account: account.clone(), feed: FeedName::Stocks, id, before, known };
+    match recorder.journal.append(Append { known: vec![known], ..Append::default() }).await {
+        Ok(_) | Err(store::Error::Outdated) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A search for the missing entries of a ledger in the pages of its list, the newest first.
 struct Search<'a> {
     ledger: &'a str,
     versions: &'a Versions,
+    /// What was written earlier is not missed.
+    since: DateTime<Utc>,
     /// What is missing and was found; of too many the oldest.
     found: BTreeMap<i64, Box<RawValue>>,
+    /// The newest of those before the first that are not missed.
+    before: Option<i64>,
     /// Whether the pages so far are in the order that was asked for; unknown before the first.
     is_ordered: Option<bool>,
+    /// Whether later pages have nothing that is missing.
+    has_all: bool,
 }
 
 impl<'a> Search<'a> {
-    fn new(ledger: &'a str, versions: &'a Versions) -> Self {
-        Self { ledger, versions, found: BTreeMap::new(), is_ordered: None }
+    fn new(ledger: &'a str, versions: &'a Versions, since: DateTime<Utc>) -> Self {
+        Self { ledger, versions, since, found: BTreeMap::new(), before: None, is_ordered: None, has_all: false }
     }
 
     /// Takes what a page has; whether the next one may have more.
@@ -90,19 +133,32 @@ impl<'a> Search<'a> {
             let is_of_ledger = normalizer::entity_id(FeedName::Stocks, &row).is_ok_and(|of| of == self.ledger);
             let Some(version) = normalizer::stock_version(&row).filter(|_| is_of_ledger) else { continue };
             (oldest, newest) = (oldest.min(version), newest.max(version));
-            if self.versions.is_missing(version) {
+            let is_before = self.versions.first.is_some_and(|first| version < first);
+            let is_missed = normalizer::written_at(&row).is_some_and(|at| at >= self.since);
+            if self.versions.is_missing(version) || (is_before && is_missed) {
                 self.found.insert(version, row);
+            } else if is_before {
+                self.before = self.before.max(Some(version));
             }
         }
         while self.found.len() > MOST_ENTRIES {
             self.found.pop_last();
         }
+        let has_holes = self.versions.missing() > 0;
         if newest < oldest {
-            return true;
+            return has_holes;
         }
         self.look_at_order(oldest, newest);
-        let is_past = self.is_ordered == Some(true) && newest <= self.versions.complete;
-        !is_past && (self.found.len() as u64) < self.versions.missing()
+        let is_ordered = self.is_ordered == Some(true);
+        self.has_all = match self.versions.first {
+            Some(_) => is_ordered && self.before.is_some(),
+            None => {
+                let is_past = is_ordered && newest <= self.versions.complete;
+                is_past || self.found.len() as u64 >= self.versions.missing()
+            }
+        };
+        // Only in a list that is in its order, what came before the first entry has a place.
+        !self.has_all && (is_ordered || has_holes)
     }
 
     /// A ledger in its order begins with the newest, and each page has a short stretch of it: entries of one instant
@@ -110,7 +166,7 @@ impl<'a> Search<'a> {
     fn look_at_order(&mut self, oldest: i64, newest: i64) {
         let longest = self.versions.missing().saturating_add(2 * stocks::TOP as u64);
         let is_short = newest.abs_diff(oldest) <= longest;
-        let is_begun = || self.versions.ahead.last().is_none_or(|last| newest >= *last);
+        let is_begun = || newest >= *self.versions.ahead.last().unwrap_or(&self.versions.complete);
         self.is_ordered = Some(is_short && self.is_ordered.unwrap_or_else(is_begun));
     }
 }
@@ -145,6 +201,7 @@ mod tests {
     use super::super::testing::Bench;
     use super::*;
     use crate::ffn::testing::{Call, Reply};
+    use crate::store::Journal;
 
     const SINCE: &str = "2026-01-05T08:00:00Z";
     const PATIENCE: TimeDelta = TimeDelta::minutes(5);
@@ -238,6 +295,8 @@ mod tests {
         });
         let bench = bench.await;
         bench.record(FeedName::Stocks, &[entry(LEN - 2), entry(LEN)]).await;
+        // It has been looked up what came before.
+        bench.alter("UPDATE entities SET known = json_remove(known, '$.versions.first')");
         (bench, calls)
     }
 
@@ -260,5 +319,109 @@ mod tests {
         let (bench, calls) = with_a_hole_at_the_end(&[29_999], false).await;
         assert_eq!((mended(&bench, 600).await, calls.load(Ordering::Relaxed)), (0, 200));
         assert_eq!(bench.told().await, [CHANGED, CHANGED]);
+    }
+
+    /// Entries of a ledger that were written at such minutes after the start of the feed; `J` stands for its product.
+    fn written(entries: &[(i64, i64)]) -> Vec<String> {
+        let at = |minute| SINCE.parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minute);
+        let written = |(version, minute): &(i64, i64)| entry(*version).replace(SINCE, &at(*minute).to_rfc3339());
+        entries.iter().map(written).collect()
+    }
+
+    /// A feed that begins at `SINCE` has read these entries; the list has those.
+    async fn begun(read: &[(i64, i64)], list: &'static [(i64, i64)]) -> (Bench, Arc<AtomicUsize>) {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let bench = Bench::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Reply::json(200, &format!(r#"{{"items":[{}]}}"#, written(list).join(",")))
+        });
+        let bench = bench.await;
+        let items: Vec<Item> =
+            written(read).into_iter().map(|json| Item::from(RawValue::from_string(json).unwrap())).collect();
+        let telling = Telling::since(SINCE.parse().unwrap());
+        bench.recorder.record(FeedName::Stocks, &items, telling, Append::default()).await.unwrap();
+        (bench, calls)
+    }
+
+    async fn mended_since_start(bench: &Bench, minutes: i64) -> usize {
+        let since: DateTime<Utc> = SINCE.parse().unwrap();
+        let now = since + TimeDelta::minutes(minutes);
+        mend(&bench.recorder, Telling::since(since), PATIENCE, now).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_the_feed_lost_before_the_first_it_showed_is_found() {
+        let (bench, calls) = begun(&[(5, 20)], &[(6, 25), (5, 20), (4, 10), (3, -10), (2, -20)]).await;
+        assert_eq!(mended_since_start(&bench, 30).await, 1);
+        let told: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert_eq!(told["stockVersion"], 4, "6 is for the feed to show, and 3 was before the start");
+        for minutes in [30, 60] {
+            assert_eq!((mended_since_start(&bench, minutes).await, calls.load(Ordering::Relaxed)), (0, 1));
+        }
+        assert_eq!(bench.told().await, [CHANGED, CHANGED]);
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_before_the_first_entry_and_in_no_list_is_waited_for_and_told() {
+        let (bench, _) = begun(&[(5, 20)], &[(5, 20), (3, -10)]).await;
+        assert_eq!((mended_since_start(&bench, 30).await, mended_since_start(&bench, 35).await), (0, 0));
+        assert_eq!((mended_since_start(&bench, 36).await, mended_since_start(&bench, 60).await), (1, 0));
+        assert_eq!(bench.told().await, [CHANGED, GAP]);
+        let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&4.into(), &4.into()));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_missed_of_a_ledger_that_begins_or_was_seen_before_the_start_or_has_nothing_older() {
+        for (read, list, looks) in [
+            (&[(1, 20)][..], &[][..], 0),
+            (&[(5, -1), (6, 20)], &[], 0),
+            (&[(5, 20)], &[(5, 20)], 1),
+            (&[(5, 20)], &[(5, 20), (4, -1)], 1),
+            (&[(5, 20)], &[], 1),
+        ] {
+            let (bench, calls) = begun(read, list).await;
+            assert_eq!((mended_since_start(&bench, 30).await, mended_since_start(&bench, 600).await), (0, 0));
+            assert_eq!(calls.load(Ordering::Relaxed), looks, "{read:?} {list:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_in_no_order_is_not_looked_through_for_what_may_not_be() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let bench = Bench::new(move |call| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            long(call, 30_000, &[], false)
+        });
+        let bench = bench.await;
+        bench.record(FeedName::Stocks, &[entry(29_000)]).await;
+        let since = SINCE.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(1);
+        for _ in 0..2 {
+            let told = mend(&bench.recorder, Telling::since(since), PATIENCE, since).await.unwrap();
+            assert_eq!((told, calls.load(Ordering::Relaxed)), (0, 1));
+            assert!(bench.store.holes(bench.recorder.account()).await.unwrap().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn many_ledgers_are_looked_up_a_few_with_each_poll_and_again_while_their_list_cant_be_read() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let bench = Bench::new(move |_| match counted.fetch_add(1, Ordering::Relaxed) {
+            at if at < 5 => Reply::json(500, ""),
+            _ => Reply::json(200, r#"{"items":[]}"#),
+        });
+        let bench = bench.await;
+        let ledgers: Vec<String> = (0..25).map(|at| entry(7).replace("\"J\"", &format!("\"J{at}\""))).collect();
+        bench.record(FeedName::Stocks, &ledgers).await;
+        let open = async || bench.store.holes(bench.recorder.account()).await.unwrap().len();
+        let mut left = vec![open().await];
+        while open().await > 0 {
+            mended(&bench, 0).await;
+            left.push(open().await);
+        }
+        assert_eq!(left, [25, 20, 10, 0]);
     }
 }

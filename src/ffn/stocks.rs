@@ -13,7 +13,7 @@ const MOST_PAGES: usize = 200;
 
 /// Reads the entries of a product's ledger in a warehouse, page by page, for as long as `take` says that it wants more.
 /// FFN is asked for the newest first, but may give any order, and entries of other ledgers too: a filter that it ignores
-/// returns everything (contract 4). Gives whether `take` got all that it wanted: a list that does not end is broken off.
+/// returns everything (contract 4). Gives whether the list has come to its end: one that seems to have none is broken off.
 ///
 /// # Errors
 /// See [`Error`]; [`Error::Unreadable`] if the answer is no list.
@@ -39,9 +39,11 @@ pub async fn read_changes(
         let (rows, has_next) = lookup::list(&answer.body).ok_or_else(|| unreadable("it is no list"))?;
         let count = rows.len();
         seen += count;
+        let wants_more = take(rows);
         // A full page may be the last, and a short one may have a next link (contract 8).
-        if !take(rows) || count == 0 || (count < TOP && !has_next) {
-            return Ok(true);
+        let is_last = count == 0 || (count < TOP && !has_next);
+        if is_last || !wants_more {
+            return Ok(is_last);
         }
     }
     tracing::warn!(account = %client.account(), warehouse, jfsku, "the ledger is too long to be looked through");

@@ -68,6 +68,11 @@ impl StockChange {
         Ok((id.ok_or_else(odd)?, change))
     }
 
+    fn written_at(&self) -> Option<DateTime<Utc>> {
+        let stamp = self.modification_info.as_ref();
+        stamp.and_then(|stamp| stamp.created_at.or(stamp.updated_at)).or(self.fulfiller_timestamp)
+    }
+
     /// What a command that has caused it can be found by. One command may write several entries of a kind.
     fn clue(&self, id: &StockChangeId) -> Option<Clue> {
         let none = Cause::default();
@@ -108,14 +113,21 @@ pub fn stock_version(item: &RawValue) -> Option<i64> {
     StockChange::read(item).ok().map(|(id, _)| id.stock_version)
 }
 
+/// When an entry was written, if it says so.
+pub fn written_at(item: &RawValue) -> Option<DateTime<Utc>> {
+    StockChange::read(item).ok()?.1.written_at()
+}
+
 pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known>) -> Result<Normalized, Odd> {
     let (id, change) = StockChange::read(item)?;
-    let stamp = change.modification_info.as_ref();
-    let at = stamp.and_then(|stamp| stamp.created_at.or(stamp.updated_at)).or(change.fulfiller_timestamp);
-    let at = at.unwrap_or(scope.recorded_time);
+    let at = change.written_at().unwrap_or(scope.recorded_time);
 
     let mut now = known.cloned().unwrap_or_default();
-    let versions = now.versions.get_or_insert_with(|| Versions::from(id.stock_version));
+    let versions = now.versions.get_or_insert_with(|| {
+        // Of what was before, nobody wants to know; and a ledger begins with its first entry.
+        let may_lack_some = scope.telling.since <= at && id.stock_version > 1;
+        Versions { first: may_lack_some.then_some(id.stock_version), ..Versions::from(id.stock_version) }
+    });
     versions.read(id.stock_version, at);
 
     let mut drafts = Vec::new();
