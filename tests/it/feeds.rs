@@ -236,6 +236,44 @@ async fn a_stock_version_that_the_feed_drops_is_found_in_the_list_and_one_that_i
 }
 
 #[tokio::test]
+async fn the_first_change_of_a_stock_after_the_start_is_told_though_the_feed_drops_it() {
+    let mut world = Setup::new().account("feeds = [\"stocks\"]\noverlap = \"0s\"").build().await;
+    let change = async |count: u32| {
+        let made = json!({"merchantSku": "MUG-RED", "warehouseId": "WARE04MAIN-00001-0001", "count": count});
+        world.simulator.post("stock-changes", made).await;
+    };
+    let newest = async || {
+        let ledger = "stock-changes?jfsku=ACME01A1B2D&warehouse=WARE04MAIN-00001-0001";
+        let entries = world.simulator.get(ledger).await;
+        let versions = entries["stock-changes"].as_array().unwrap().iter();
+        versions.filter_map(|entry| entry["stockChangeId"]["stockVersion"].as_i64()).max().unwrap()
+    };
+    // Nobody wants to know of these: they were before the start, and the feed does not show them.
+    change(3).await;
+    let before = newest().await;
+    let start = format!("overlap = \"0s\"\nstart = \"{}\"", (chrono::Utc::now() + chrono::TimeDelta::milliseconds(50)).to_rfc3339());
+    world.set_config(&world.config().replace("overlap = \"0s\"", &start));
+    world.bridge.start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    let begun = || world.db().number("SELECT COUNT(*) FROM checkpoints", []);
+    until("the feed has begun", async || (begun() == 1).then_some(())).await;
+    world.simulator.fault(json!({"match": {"path": "/updates"}, "times": 0, "kind": {"status": 503}})).await;
+    change(2).await;
+    let hidden = format!("stock-changes/WARE04MAIN-00001-0001:ACME01A1B2D:{}/hide", before + 1);
+    world.simulator.post(&hidden, json!({"always": true})).await;
+    world.simulator.control("DELETE", "faults", None).await;
+    let versions = |all: &[Message]| -> BTreeSet<i64> {
+        all.iter().filter_map(|message| message.data()["stockVersion"].as_i64()).collect()
+    };
+    let told = BTreeSet::from([before + 1, before + 2]);
+    events.until(|all| versions(all) == told).await;
+    // It has been looked up, and is not looked up again.
+    let open = || world.db().number("SELECT COUNT(*) FROM entities WHERE known LIKE '%first%'", []);
+    until("the ledger's begin is known", async || (open() == 0).then_some(())).await;
+    assert_eq!(world.bridge.count("ffn_bridge_stock_gaps_total{account=\"acme\"}").await, 0);
+}
+
+#[tokio::test]
 async fn a_backfill_tells_what_was_before_the_start_beside_live_traffic_and_only_once() {
     let mut world = Setup::new().simulator(&["--chunk-size", "20"]).build().await;
     world.simulator.bulk(30, "OLD-").await;
