@@ -27,7 +27,11 @@ impl Bench {
 
     /// One whose account has this role.
     pub(super) async fn of(role: Role, handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
-        let account = Account::of(role, handler).await;
+        Self::with(Account::of(role, handler).await).await
+    }
+
+    /// One of this account.
+    pub(super) async fn with(account: Account) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&dir.path().join("bridge.db"), Keyring::default()).await.unwrap());
         let recorder = Recorder {
