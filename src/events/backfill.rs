@@ -144,18 +144,12 @@ mod tests {
 
     use chrono::SubsecRound;
 
-    use super::super::testing::{Bench, updates};
+    use super::super::testing::{Bench, shown, updates};
     use super::*;
     use crate::store::{Journal, ParkedFilter, Parking};
 
     /// With windows that end in the future nothing is waited for.
     const LAG: TimeDelta = TimeDelta::seconds(-3);
-
-    /// A product that was made then and last changed at another time, as a feed shows it.
-    fn shown(id: &str, made: DateTime<Utc>, changed: DateTime<Utc>) -> (DateTime<Utc>, String) {
-        let stamp = format!(r#""createdAt":"{}","updatedAt":"{}""#, made.to_rfc3339(), changed.to_rfc3339());
-        (changed, format!(r#"{{"jfsku":"{id}","modificationInfo":{{{stamp}}}}}"#))
-    }
 
     #[tokio::test]
     async fn what_changes_while_it_is_read_is_told() {

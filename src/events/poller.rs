@@ -217,7 +217,7 @@ pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Durati
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::testing::{Bench, updates};
+    use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
     use crate::ffn::Priority;
     use crate::ffn::testing::{Call, Reply};
@@ -227,15 +227,12 @@ mod tests {
 
     /// Two pages; of a window longer than an hour each reading has something that nobody has seen.
     fn restless(call: &Call, count: &AtomicUsize) -> Reply {
-        let query = url::form_urlencoded::parse(call.uri.split_once('?').map_or("", |(_, query)| query).as_bytes());
-        let query: std::collections::HashMap<_, _> = query.collect();
-        let bound = |name: &str| query.get(name)?.parse::<DateTime<Utc>>().ok();
-        let (Some(from), Some(to)) = (bound("fromDate"), bound("toDate")) else {
+        let Some((from, to)) = bounds(call) else {
             return Reply::json(200, r#"{"userId":"ACME"}"#);
         };
         let nth = if to - from > TimeDelta::hours(1) { count.fetch_add(1, Ordering::Relaxed) } else { 0 };
-        let more = query["page"] == "1";
-        let page = query["page"].clone();
+        let page: u32 = query(call, "page").unwrap();
+        let more = page == 1;
         Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{nth}-{page}"}}],"moreDataAvailable":{more}}}"#))
     }
 
@@ -279,16 +276,19 @@ mod tests {
         assert!(position(&bench).await > since + TimeDelta::minutes(30));
     }
 
-    /// Runs a poller that waits an hour between two polls until something is so; without a wait that is at once.
-    async fn run_until(bench: &Bench, is_so: impl AsyncFn() -> bool) {
+    /// Long enough to tell whether it is waited for.
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Runs a poller until something in the journal is so.
+    async fn run_until(bench: &Bench, poll_interval: Duration, is_so: impl AsyncFn() -> bool) {
         let (stop, mut appended) = (CancellationToken::new(), bench.recorder.journal.appended());
-        let running = tokio::spawn(poller(bench, Duration::from_secs(3600)).run(stop.clone()));
+        let running = tokio::spawn(poller(bench, poll_interval).run(stop.clone()));
         let so = async {
             while !is_so().await {
                 appended.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), so).await.expect("it waits");
+        tokio::time::timeout(Duration::from_secs(60), so).await.expect("it comes to that soon");
         stop.cancel();
         running.await.unwrap();
     }
@@ -298,11 +298,24 @@ mod tests {
         let now = Utc::now();
         // In the third slice of a day.
         let made = now - TimeDelta::minutes(10);
-        let stamp = made.to_rfc3339();
-        let item = format!(r#"{{"jfsku":"P1","modificationInfo":{{"createdAt":"{stamp}","updatedAt":"{stamp}"}}}}"#);
-        let bench = Bench::new(move |call| updates(call, &[(made, item.clone())])).await;
+        let item = shown("P1", made, made);
+        let bench = Bench::new(move |call| updates(call, std::slice::from_ref(&item))).await;
         bench.read_to(FEED, (now - TimeDelta::hours(60)).timestamp()).await;
-        run_until(&bench, async || !bench.told().await.is_empty()).await;
+        run_until(&bench, HOUR, async || !bench.told().await.is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn a_window_that_is_refused_is_asked_for_shorter() {
+        let now = Utc::now();
+        let made = now - TimeDelta::minutes(5);
+        let item = shown("P1", made, made);
+        let bench = Bench::new(move |call| match bounds(call) {
+            Some((_, to)) if to > now - TimeDelta::minutes(1) => Reply::json(400, ""),
+            _ => updates(call, std::slice::from_ref(&item)),
+        })
+        .await;
+        bench.read_to(FEED, (now - TimeDelta::minutes(10)).timestamp()).await;
+        run_until(&bench, Duration::from_millis(1), async || !bench.told().await.is_empty()).await;
     }
 
     #[tokio::test]
@@ -311,7 +324,7 @@ mod tests {
         bench.read_to(FEED, (Utc::now() - TimeDelta::minutes(10)).timestamp()).await;
         let mut earlier = Stall::new(&bench.recorder, FEED, Duration::ZERO);
         earlier.note(&Err(Error::Nonsense("two pages are the same".to_owned()))).await;
-        run_until(&bench, async || bench.told().await.len() == 2).await;
+        run_until(&bench, HOUR, async || bench.told().await.len() == 2).await;
         assert_eq!(bench.told().await, ["acme.bridge.feed-stalled", "acme.bridge.feed-recovered"]);
     }
 }

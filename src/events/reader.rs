@@ -370,7 +370,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::super::parked::{self, Retried};
-    use super::super::testing::Bench;
+    use super::super::testing::{Bench, query};
     use super::*;
     use crate::domain::account::Role;
     use crate::ffn::testing::{Call, Reply};
@@ -400,9 +400,7 @@ mod tests {
     /// whether there are more.
     async fn pass(page: impl Fn(u32) -> (u32, bool) + Send + Sync + 'static) -> Result<u32, Error> {
         let bench = Bench::new(move |call| {
-            let query = call.uri.split_once('?').unwrap().1;
-            let number = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "page").unwrap().1;
-            let (id, more) = page(number.parse().unwrap());
+            let (id, more) = page(query(call, "page").unwrap());
             Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{id}"}}],"moreDataAvailable":{more}}}"#))
         })
         .await;
