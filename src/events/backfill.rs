@@ -211,6 +211,8 @@ mod tests {
         assert_eq!(backfill(&bench.recorder, period, LAG, |_| {}).await.unwrap(), 3);
         assert_eq!(written().await, (3, 2, 1));
         assert_eq!(backfill(&bench.recorder, period, LAG, |_| {}).await.unwrap(), 0);
+        // Also when it is forgotten what is known: the ids are in the journal.
+        bench.alter("DELETE FROM entities");
         assert!(rehearse(&bench.recorder, period, LAG, |_| {}).await.unwrap().is_empty());
     }
 

@@ -209,6 +209,7 @@ mod tests {
         assert_eq!((&data["feed"], &data["failures"]), (&"returns".into(), &1.into()));
         assert_eq!(data["position"], "1970-01-01T00:01:40Z");
         assert!(data["error"].as_str().unwrap().contains("two pages are the same"), "{data}");
+        let since = data["since"].clone();
         // There was nothing to read: it is not read again.
         reads(&mut stall, &bench, 100).await;
         fails(&mut stall).await;
@@ -219,6 +220,7 @@ mod tests {
         assert_eq!(bench.told().await, [STALLED, RECOVERED]);
         let data: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
         assert_eq!(data["position"], "1970-01-01T00:03:20Z");
+        assert_eq!(data["stalledSince"], since);
         // The next one is another.
         fails(&mut stall).await;
         reads(&mut stall, &bench, 400).await;
@@ -274,6 +276,17 @@ mod tests {
         bench.alter("DROP TRIGGER refuse");
         reads(&mut stall, &bench, 300).await;
         assert_eq!(bench.told().await, [STALLED, RECOVERED]);
+    }
+
+    #[tokio::test]
+    async fn a_stall_goes_on_when_somebody_else_reads_the_feed() {
+        let bench = bench().await;
+        let mut stall = stall(&bench, Duration::ZERO);
+        for seconds in [100, 200] {
+            bench.read_to(FEED, seconds).await;
+            fails(&mut stall).await;
+        }
+        assert_eq!(bench.told().await, [STALLED]);
     }
 
     #[tokio::test]
