@@ -19,6 +19,8 @@ use crate::ffn::{Priority, users};
 
 /// The longest window that is asked for at once (contract 7.6, rule 3).
 const LONGEST: TimeDelta = TimeDelta::days(1);
+/// How far a window reaches into the one before: whether FFN counts a bound to a window is not known (contract 7.4).
+const SEAM: TimeDelta = TimeDelta::seconds(1);
 /// How often the last window is read on at the most. More often only what changes all the time can bring something.
 const MOST_ROUNDS: u32 = 20;
 
@@ -70,25 +72,40 @@ pub async fn backfill(
         told(Step { read, of, events });
     }
     if let Some(last) = last {
-        for _ in 0..MOST_ROUNDS {
-            let found = reader.read(read_on(last, recorder, safety_lag).await, telling).await?.events;
-            events += found;
-            if found == 0 {
-                break;
+        events += until_nothing_new(async || {
+            let mut found = 0;
+            // More than a day may have passed meanwhile.
+            for window in slices(last.from, after_now(recorder, safety_lag).await) {
+                found += reader.read(window, telling).await?.events;
             }
-        }
+            Ok(found)
+        })
+        .await?;
         told(Step { read: of, of, events });
     }
     Ok(events)
 }
 
-/// The window that shows all that has changed until now, when there is one.
-async fn read_on(last: Window, recorder: &Recorder, safety_lag: TimeDelta) -> Window {
+/// Reads until nothing new comes. Gives the events of all rounds.
+async fn until_nothing_new(mut read: impl AsyncFnMut() -> Result<usize, Error>) -> Result<usize, Error> {
+    let mut events = 0;
+    for _ in 0..MOST_ROUNDS {
+        let found = read().await?;
+        events += found;
+        if found == 0 {
+            break;
+        }
+    }
+    Ok(events)
+}
+
+/// The end of a window that shows all that has changed until now, when there is one.
+async fn after_now(recorder: &Recorder, safety_lag: TimeDelta) -> DateTime<Utc> {
     // FFN's clock is known to the second.
     let now = recorder.client.server_now() + TimeDelta::seconds(1);
     loop {
         let to = recorder.client.server_now() - safety_lag;
-        let Ok(wait) = (now - to).to_std() else { return Window { from: last.from.max(to - LONGEST), to } };
+        let Ok(wait) = (now - to).to_std() else { return to };
         tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
     }
 }
@@ -109,13 +126,13 @@ pub async fn rehearse(
     Ok(rehearsal.counts())
 }
 
-/// Windows of at most a day that cover a stretch of time (contract 7.6, rule 3).
+/// Windows of a day and a seam at the most that cover a stretch of time (contract 7.6, rule 3).
 fn slices(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Window> {
     let mut slices = Vec::new();
     let mut begin = from;
     while begin < to {
         let end = (begin + LONGEST).min(to);
-        slices.push(Window { from: begin, to: end });
+        slices.push(Window { from: begin - SEAM, to: end });
         begin = end;
     }
     slices
@@ -125,39 +142,99 @@ fn slices(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Window> {
 mod tests {
     use std::sync::Mutex;
 
-    use super::super::testing::{Bench, updates};
+    use chrono::SubsecRound;
+
+    use super::super::testing::{Bench, shown, updates};
     use super::*;
+    use crate::store::{Journal, ParkedFilter, Parking};
+
+    /// With windows that end in the future nothing is waited for.
+    const LAG: TimeDelta = TimeDelta::seconds(-3);
 
     #[tokio::test]
     async fn what_changes_while_it_is_read_is_told() {
         let from = Utc::now() - TimeDelta::hours(50);
         let made = from + TimeDelta::hours(1);
-        // It changes with the first answer, and so is in none of the windows that were made before.
-        let changed = Mutex::new(None);
+        // Both change with the first answer, so they are in none of the windows that were made before; P2 changes once
+        // more, when the last window is read on for the first time.
+        let changes = Mutex::new(Vec::new());
         let bench = Bench::new(move |call| {
-            let mut changed = changed.lock().unwrap();
+            let mut changes = changes.lock().unwrap();
             if call.uri.contains("/updates") {
-                changed.get_or_insert_with(Utc::now);
+                changes.push(Utc::now());
             }
-            let at = changed.unwrap_or(made);
-            let stamp = format!(r#""createdAt":"{}","updatedAt":"{}""#, made.to_rfc3339(), at.to_rfc3339());
-            updates(call, &[(at, format!(r#"{{"jfsku":"P1","modificationInfo":{{{stamp}}}}}"#))])
+            let at = |nth: usize| changes.get(nth).copied();
+            let first = at(0).unwrap_or(made);
+            updates(call, &[shown("P1", made, first), shown("P2", made, at(3).unwrap_or(first))])
         })
         .await;
         let period = Period { feed: FeedName::Products, from, to: from + TimeDelta::hours(2) };
         let mut steps = Vec::new();
         let lag = TimeDelta::milliseconds(20);
         let told = backfill(&bench.recorder, period, lag, |step| steps.push((step.read, step.of))).await.unwrap();
-        assert_eq!((told, steps), (1, vec![(1, 4), (2, 4), (3, 4), (4, 4)]));
-        assert_eq!(bench.told().await, ["acme.product.created"]);
-        assert_eq!(backfill(&bench.recorder, period, lag, |_| {}).await.unwrap(), 0);
+        assert_eq!((told, steps), (2, vec![(1, 4), (2, 4), (3, 4), (4, 4)]));
+        assert_eq!(bench.told().await, ["acme.product.created"; 2]);
+    }
+
+    #[tokio::test]
+    async fn what_changes_is_told_also_if_reading_takes_more_than_a_day() {
+        let now = Utc::now();
+        let (from, moved) = (now - TimeDelta::hours(1), now + TimeDelta::hours(10));
+        // Two days pass on FFN's clock after the first window. What changed at their begin did not change again.
+        let bench = Bench::new(move |call| {
+            let is_later = call.uri.contains("/updates");
+            let date = if is_later { Utc::now() + TimeDelta::hours(48) } else { Utc::now() };
+            let items = [shown("P1", from + TimeDelta::minutes(1), moved)];
+            updates(call, &items).with("date", &date.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        })
+        .await;
+        let period = Period { feed: FeedName::Products, from, to: now };
+        assert_eq!(backfill(&bench.recorder, period, TimeDelta::zero(), |_| {}).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_rehearsal_counts_what_a_backfill_tells_and_writes_nothing() {
+        let now = Utc::now().trunc_subsecs(3);
+        let from = now - TimeDelta::hours(3);
+        let at = |minutes| from + TimeDelta::minutes(minutes);
+        let items = [shown("P1", at(1), at(1)), shown("P2", at(2), at(3)), (at(4), "7".to_owned())];
+        let bench = Bench::new(move |call| updates(call, &items)).await;
+        let period = Period { feed: FeedName::Products, from, to: now };
+        let written = async || {
+            let known = bench.store.known_after(bench.recorder.account(), period.feed, String::new(), 10).await;
+            let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await;
+            (bench.told().await.len(), known.unwrap().len(), parked.unwrap().len())
+        };
+        let counts = rehearse(&bench.recorder, period, LAG, |_| {}).await.unwrap();
+        let wanted = [("ffn.product.created.v1".to_owned(), 2), ("ffn.product.updated.v1".to_owned(), 1)];
+        assert_eq!((counts, written().await), (BTreeMap::from(wanted), (0, 0, 0)));
+        assert_eq!(backfill(&bench.recorder, period, LAG, |_| {}).await.unwrap(), 3);
+        assert_eq!(written().await, (3, 2, 1));
+        assert_eq!(backfill(&bench.recorder, period, LAG, |_| {}).await.unwrap(), 0);
+        // Also when it is forgotten what is known: the ids are in the journal.
+        bench.alter("DELETE FROM entities");
+        assert!(rehearse(&bench.recorder, period, LAG, |_| {}).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn reading_goes_on_until_nothing_new_comes_or_it_never_ends() {
+        let mut brings = [3, 1, 0, 5].into_iter();
+        assert_eq!(until_nothing_new(async || Ok(brings.next().unwrap())).await.unwrap(), 4);
+        assert_eq!(brings.next(), Some(5));
+        let mut rounds = 0;
+        let endless = async || {
+            rounds += 1;
+            Ok(1)
+        };
+        until_nothing_new(endless).await.unwrap();
+        assert_eq!(rounds, MOST_ROUNDS);
     }
 
     #[test]
-    fn slices_cover_a_stretch_without_a_gap() {
+    fn slices_cover_a_stretch_without_a_gap_whoever_has_the_bounds() {
         let at = |hours: i64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hours);
         let bounds: Vec<_> = slices(at(0), at(50)).iter().map(|it| (it.from, it.to)).collect();
-        assert_eq!(bounds, [(at(0), at(24)), (at(24), at(48)), (at(48), at(50))]);
+        assert_eq!(bounds, [(at(0) - SEAM, at(24)), (at(24) - SEAM, at(48)), (at(48) - SEAM, at(50))]);
         assert!(slices(at(3), at(3)).is_empty());
     }
 }

@@ -174,18 +174,22 @@ impl Lister {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Instant;
+
     use chrono::DateTime;
 
     use super::super::config::Start;
     use super::super::testing::{Bench, listed, product};
     use super::*;
-    use crate::ffn::testing::Reply;
+    use crate::ffn::testing::{Account, Reply};
+    use crate::ffn::users;
     use crate::store::Journal;
 
     const OVERLAP: Duration = Duration::from_secs(10);
 
-    /// Sweeps the products once; the feed has been read to second 30.
-    async fn sweep(bench: &Bench) {
+    fn lister(bench: &Bench) -> Lister {
         let config = Config {
             feeds: vec![FeedName::Products],
             poll_interval: Duration::from_secs(60),
@@ -195,16 +199,20 @@ mod tests {
             sweep_interval: Duration::from_secs(60),
             start: Start::Now,
         };
-        let lister = Lister {
+        Lister {
             recorder: bench.recorder.clone(),
             config,
             progress: Progress::default(),
             memory: Duration::from_secs(1_000_000_000),
-        };
+        }
+    }
+
+    /// Sweeps the products once; the feed has been read to second 30.
+    async fn sweep(bench: &Bench) {
         let position = "2026-01-05T08:00:30Z".parse().unwrap();
         let checkpoint = Checkpoint { started_at: DateTime::UNIX_EPOCH, position, with_snapshot: false, again: None };
         let list = Feed::of(FeedName::Products).list.unwrap();
-        lister.sweep(FeedName::Products, list, checkpoint).await.unwrap();
+        lister(bench).sweep(FeedName::Products, list, checkpoint).await.unwrap();
     }
 
     async fn is_swept(bench: &Bench) -> bool {
@@ -245,5 +253,36 @@ mod tests {
         sweep(&bench).await;
         assert_eq!((sweeps(&bench, "done"), sweeps(&bench, "failed")), (0, 1));
         assert!(is_swept(&bench).await);
+    }
+
+    #[tokio::test]
+    async fn all_calls_of_a_snapshot_and_a_sweep_go_in_the_background() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let count = calls.clone();
+        let account = Account::new(move |call| {
+            count.fetch_add(1, Ordering::Relaxed);
+            match call.uri.split_once("/products/") {
+                Some((_, id)) => Reply::json(200, &product(id, 1, 2)),
+                None => listed(call, &[product("P1", 1, 2), product("P2", 2, 3)]),
+            }
+        });
+        // Ten at once and ten a second are the background's share, and twice as many a poll's.
+        let bench = Bench::with(account.await.at_rate(20)).await;
+        let known: Vec<String> = ["P3", "P4", "P5"].map(|id| product(id, 1, 2)).into();
+        bench.record(FeedName::Products, &known).await;
+        // Any answer tells the clock.
+        assert!(users::current_user(&bench.recorder.client).await.is_err());
+        calls.store(0, Ordering::Relaxed);
+        let started_at = "2026-01-05T08:00:30Z".parse().unwrap();
+        let checkpoint = Checkpoint { started_at, position: Utc::now(), with_snapshot: true, again: None };
+        let checkpoint = Some((bench.recorder.account().clone(), FeedName::Products, checkpoint));
+        bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+
+        let begin = Instant::now();
+        lister(&bench).turn(FeedName::Products, Feed::of(FeedName::Products).list.unwrap()).await.unwrap();
+        let (took, calls) = (begin.elapsed(), calls.load(Ordering::Relaxed));
+        assert!(is_swept(&bench).await);
+        assert_eq!(calls, 12, "one for the total, four to the end of the list and again, three for what is not in it");
+        assert!(took >= (calls - 10) * Duration::from_millis(99), "{took:?}");
     }
 }

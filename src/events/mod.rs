@@ -32,6 +32,7 @@ mod ledger;
 mod lister;
 pub mod normalizer;
 mod notices;
+mod pace;
 pub mod parked;
 mod poller;
 mod progress;

@@ -2,38 +2,26 @@
 //!
 //! - A window begins an overlap before the checkpoint and ends a little behind the server's clock; a
 //!   [`Reader`] reads it. The checkpoint moves only when everything before it is in the journal.
-//! - Quick while things happen, and back to the configured interval when nothing does.
-//! - What fails leaves the checkpoint where it was; the feed backs off alone.
+//! - What fails leaves the checkpoint where it was. When it is polled again is the [`Pace`]'s word.
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Start;
 use super::ledger;
 use super::normalizer::Telling;
+use super::pace::Pace;
 use super::reader::{Read, Reader};
 use super::stall::Stall;
 use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
 use crate::domain::feed::{Checkpoint, FeedName, Window};
 use crate::ffn::feeds::Feed;
-use crate::ffn::{self, users};
+use crate::ffn::users;
 use crate::store::Append;
 use crate::telemetry::Chain;
-
-/// How often a feed looks whether somebody has signed in; that asks the store, not FFN.
-const LOGIN_LOOK: Duration = Duration::from_secs(5);
-/// Longest wait of a feed that fails.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
-/// The interval while things happen is the configured one by this.
-const QUICKER: u32 = 6;
-/// The shortest interval that is chosen here.
-const QUICKEST: Duration = Duration::from_secs(1);
 
 /// Follows one feed of one account.
 #[derive(Clone)]
@@ -60,10 +48,8 @@ pub struct Polled {
 impl Poller {
     /// Polls until `stop` is cancelled. A poll under way is dropped then: its window is read again.
     pub async fn run(self, stop: CancellationToken) {
-        let mut refusals = 0;
-        let mut trouble: Option<String> = None;
-        let mut backoff = self.backoff();
-        let mut interval = self.config.poll_interval;
+        let mut pace = Pace::new(self.config.poll_interval);
+        let mut trouble = None;
         let mut stall = Stall::new(&self.reader.recorder, self.feed(), self.config.stalled_after);
         while !stop.is_cancelled() {
             let polled = tokio::select! {
@@ -71,44 +57,14 @@ impl Poller {
                 () = stop.cancelled() => return,
                 polled = async {
                     stall.look().await;
-                    let polled = self.poll(refusals).await;
+                    let polled = self.poll(pace.refusals).await;
                     self.account_for(&polled);
                     stall.note(&polled).await;
                     polled
                 } => polled,
             };
-            let wait = match polled {
-                Ok(Polled { is_behind, events }) => {
-                    if trouble.take().is_some() {
-                        tracing::info!(account = %self.account(), feed = %self.feed(), "the feed is read again");
-                    }
-                    refusals = 0;
-                    backoff = self.backoff();
-                    interval = self.next_interval(interval, events > 0);
-                    if is_behind { Duration::ZERO } else { interval }
-                }
-                Err(error) => {
-                    refusals = refusals_after(&error, refusals);
-                    let asked = match &error {
-                        Error::Ffn(ffn::Error::NoToken {
-                            source: ffn::auth::Error::NeedsLogin { .. } | ffn::auth::Error::ClientRefused { .. },
-                            ..
-                        }) => Some(self.config.poll_interval.min(LOGIN_LOOK)),
-                        Error::Ffn(error) => error.retry_after().map(|wait| wait.min(LONGEST_WAIT)),
-                        _ => None,
-                    };
-                    let wait = asked.or_else(|| backoff.next()).unwrap_or(LONGEST_WAIT);
-                    let text = Chain(&error).to_string();
-                    // Said once; the same trouble again shows in the metrics and on the status page.
-                    if trouble.as_ref() == Some(&text) {
-                        tracing::debug!(account = %self.account(), feed = %self.feed(), error = text, wait = ?wait, "a poll failed again");
-                    } else {
-                        tracing::warn!(account = %self.account(), feed = %self.feed(), error = text, wait = ?wait, "a poll failed; the checkpoint stays where it is");
-                    }
-                    trouble = Some(text);
-                    wait
-                }
-            };
+            let wait = pace.wait_after(&polled);
+            trouble = self.log(&polled, wait, trouble);
             tokio::select! {
                 () = stop.cancelled() => {}
                 // A tenth of jitter keeps the feeds of many accounts apart.
@@ -117,20 +73,19 @@ impl Poller {
         }
     }
 
-    /// Quick after something happened, then twice as long each time until it is the configured interval.
-    fn next_interval(&self, last: Duration, is_busy: bool) -> Duration {
-        let longest = self.config.poll_interval;
-        let quick = (longest / QUICKER).max(QUICKEST).min(longest);
-        if is_busy { quick } else { (last * 2).clamp(quick, longest) }
-    }
-
-    fn backoff(&self) -> backon::ExponentialBackoff {
-        ExponentialBuilder::new()
-            .with_min_delay(self.config.poll_interval.min(Duration::from_secs(5)))
-            .with_max_delay(LONGEST_WAIT)
-            .with_jitter()
-            .without_max_times()
-            .build()
+    /// Says once what the trouble is, and that it is over: the same again shows in the metrics and on the status page.
+    fn log(&self, polled: &Result<Polled, Error>, wait: Duration, before: Option<String>) -> Option<String> {
+        let (account, feed) = (self.account(), self.feed());
+        let trouble = polled.as_ref().err().map(|error| Chain(error).to_string());
+        match &trouble {
+            None if before.is_some() => tracing::info!(%account, %feed, "the feed is read again"),
+            None => {}
+            Some(error) if trouble == before => tracing::debug!(%account, %feed, error, ?wait, "a poll failed again"),
+            Some(error) => {
+                tracing::warn!(%account, %feed, error, ?wait, "a poll failed; the checkpoint stays where it is");
+            }
+        }
+        trouble
     }
 
     fn account(&self) -> &AccountName {
@@ -245,16 +200,6 @@ impl Poller {
     }
 }
 
-/// How many refusals in a row there have been after another failure: what can only help is an earlier end or a shorter
-/// window.
-fn refusals_after(error: &Error, refusals: u32) -> u32 {
-    match error {
-        Error::Ffn(error) if error.status() == Some(StatusCode::BAD_REQUEST) => refusals + 1,
-        Error::Endless(_) => Window::shorter_after(refusals),
-        _ => refusals,
-    }
-}
-
 /// Which changes of a feed are told at `now`. What is known of an entity may have been forgotten after `memory`: what
 /// was told of it before is not told again.
 pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Duration) -> Telling {
@@ -272,24 +217,42 @@ pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Durati
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::testing::Bench;
+    use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
     use crate::ffn::Priority;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::Journal;
 
+    const FEED: FeedName = FeedName::Products;
+
     /// Two pages; of a window longer than an hour each reading has something that nobody has seen.
     fn restless(call: &Call, count: &AtomicUsize) -> Reply {
-        let query = url::form_urlencoded::parse(call.uri.split_once('?').map_or("", |(_, query)| query).as_bytes());
-        let query: std::collections::HashMap<_, _> = query.collect();
-        let bound = |name: &str| query.get(name)?.parse::<DateTime<Utc>>().ok();
-        let (Some(from), Some(to)) = (bound("fromDate"), bound("toDate")) else {
+        let Some((from, to)) = bounds(call) else {
             return Reply::json(200, r#"{"userId":"ACME"}"#);
         };
         let nth = if to - from > TimeDelta::hours(1) { count.fetch_add(1, Ordering::Relaxed) } else { 0 };
-        let more = query["page"] == "1";
-        let page = query["page"].clone();
+        let page: u32 = query(call, "page").unwrap();
+        let more = page == 1;
         Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{nth}-{page}"}}],"moreDataAvailable":{more}}}"#))
+    }
+
+    fn poller(bench: &Bench, poll_interval: Duration) -> Poller {
+        let config = Config {
+            feeds: vec![FEED],
+            poll_interval,
+            overlap: Duration::from_secs(60),
+            safety_lag: Duration::from_secs(5),
+            stalled_after: Duration::from_secs(600),
+            sweep_interval: Duration::from_secs(86_400),
+            start: Start::Now,
+        };
+        let reader =
+            Reader { feed: FEED, recorder: bench.recorder.clone(), priority: Priority::Poll, reads_again: true };
+        Poller { reader, config, progress: Progress::default(), memory: Duration::from_secs(86_400) }
+    }
+
+    async fn position(bench: &Bench) -> DateTime<Utc> {
+        bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap().unwrap().position
     }
 
     #[tokio::test]
@@ -297,28 +260,71 @@ mod tests {
         let count = AtomicUsize::new(0);
         let bench = Bench::new(move |call| restless(call, &count)).await;
         let since = Utc::now() - TimeDelta::hours(3);
-        bench.read_to(FeedName::Products, since.timestamp()).await;
-        let config = Config {
-            feeds: vec![FeedName::Products],
-            poll_interval: Duration::from_secs(30),
-            overlap: Duration::from_secs(60),
-            safety_lag: Duration::from_secs(5),
-            stalled_after: Duration::from_secs(600),
-            sweep_interval: Duration::from_secs(86_400),
-            start: Start::Now,
-        };
-        let (feed, recorder) = (FeedName::Products, bench.recorder.clone());
-        let reader = Reader { feed, recorder, priority: Priority::Poll, reads_again: true };
-        let poller = Poller { reader, config, progress: Progress::default(), memory: Duration::from_secs(86_400) };
-        let (mut refusals, mut tries) = (0, 0);
-        while let Err(error) = poller.poll(refusals).await {
+        bench.read_to(FEED, since.timestamp()).await;
+        let poller = poller(&bench, Duration::from_secs(30));
+        let (mut pace, mut tries) = (Pace::new(poller.config.poll_interval), 0);
+        loop {
+            let polled = poller.poll(pace.refusals).await;
+            let Err(error) = &polled else { break };
             assert!(matches!(error, Error::Endless(_)), "{error:?}");
-            let after = refusals_after(&error, refusals);
-            assert!(after > refusals.max(3));
-            (refusals, tries) = (after, tries + 1);
+            let before = pace.refusals;
+            pace.wait_after(&polled);
+            assert!(pace.refusals > before.max(3));
+            tries += 1;
         }
         assert_eq!(tries, 2, "3 hours, 1.5 hours");
-        let read = bench.store.checkpoint(bench.recorder.account(), FeedName::Products).await.unwrap().unwrap();
-        assert!(read.position > since + TimeDelta::minutes(30), "{read:?}");
+        assert!(position(&bench).await > since + TimeDelta::minutes(30));
+    }
+
+    /// Long enough to tell whether it is waited for.
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Runs a poller until something in the journal is so.
+    async fn run_until(bench: &Bench, poll_interval: Duration, is_so: impl AsyncFn() -> bool) {
+        let (stop, mut appended) = (CancellationToken::new(), bench.recorder.journal.appended());
+        let running = tokio::spawn(poller(bench, poll_interval).run(stop.clone()));
+        let so = async {
+            while !is_so().await {
+                appended.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), so).await.expect("it comes to that soon");
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_is_behind_is_read_to_the_present_without_a_wait() {
+        let now = Utc::now();
+        // In the third slice of a day.
+        let made = now - TimeDelta::minutes(10);
+        let item = shown("P1", made, made);
+        let bench = Bench::new(move |call| updates(call, std::slice::from_ref(&item))).await;
+        bench.read_to(FEED, (now - TimeDelta::hours(60)).timestamp()).await;
+        run_until(&bench, HOUR, async || !bench.told().await.is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn a_window_that_is_refused_is_asked_for_shorter() {
+        let now = Utc::now();
+        let made = now - TimeDelta::minutes(5);
+        let item = shown("P1", made, made);
+        let bench = Bench::new(move |call| match bounds(call) {
+            Some((_, to)) if to > now - TimeDelta::minutes(1) => Reply::json(400, ""),
+            _ => updates(call, std::slice::from_ref(&item)),
+        })
+        .await;
+        bench.read_to(FEED, (now - TimeDelta::minutes(10)).timestamp()).await;
+        run_until(&bench, Duration::from_millis(1), async || !bench.told().await.is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn a_stall_that_an_earlier_process_has_told_is_ended() {
+        let bench = Bench::new(|call| updates(call, &[])).await;
+        bench.read_to(FEED, (Utc::now() - TimeDelta::minutes(10)).timestamp()).await;
+        let mut earlier = Stall::new(&bench.recorder, FEED, Duration::ZERO);
+        earlier.note(&Err(Error::Nonsense("two pages are the same".to_owned()))).await;
+        run_until(&bench, HOUR, async || bench.told().await.len() == 2).await;
+        assert_eq!(bench.told().await, ["acme.bridge.feed-stalled", "acme.bridge.feed-recovered"]);
     }
 }

@@ -62,6 +62,8 @@ pub struct Read {
 struct Reading {
     window: Window,
     telling: Telling,
+    /// How many pages of it are read at the most.
+    most_pages: u32,
     /// Items that have been taken, by their bytes.
     seen: HashSet<Fingerprint>,
     /// Those that are no text, which are parked.
@@ -73,6 +75,22 @@ struct Reading {
     /// The same as FFN sent it.
     change_rows: HashMap<String, Vec<Vec<u8>>>,
     read: Read,
+}
+
+impl Reading {
+    fn new(window: Window, telling: Telling) -> Self {
+        Self {
+            window,
+            telling,
+            most_pages: MOST_PAGES,
+            seen: HashSet::new(),
+            odd: HashSet::new(),
+            rows: HashSet::new(),
+            changes: BTreeMap::new(),
+            change_rows: HashMap::new(),
+            read: Read::default(),
+        }
+    }
 }
 
 /// Items of several pages that are stored together: a commit costs the same for many as for few.
@@ -107,16 +125,7 @@ impl Reader {
     /// # Errors
     /// See [`Error`]. What was read before is stored; the window has to be read again.
     pub async fn read(&self, window: Window, telling: Telling) -> Result<Read, Error> {
-        let mut reading = Reading {
-            window,
-            telling,
-            seen: HashSet::new(),
-            odd: HashSet::new(),
-            rows: HashSet::new(),
-            changes: BTreeMap::new(),
-            change_rows: HashMap::new(),
-            read: Read::default(),
-        };
+        let mut reading = Reading::new(window, telling);
         for pass in 1..=MOST_PASSES {
             let before = reading.rows.len();
             let mut pages = 0;
@@ -145,7 +154,7 @@ impl Reader {
         let mut page = fetch(1).await?;
         let mut last_page = Vec::new();
         let mut batch = Batch::new();
-        for number in 1..=MOST_PAGES {
+        for number in 1..=reading.most_pages {
             reading.read.end = reading.read.end.or(page.to);
             let prints: Vec<Fingerprint> = page.items.iter().map(|item| Fingerprint::of(item.get())).collect();
             if !prints.is_empty() && last_page == prints {
@@ -179,7 +188,7 @@ impl Reader {
                 }
             };
         }
-        Err(Error::Endless(format!("more than {MOST_PAGES} pages")))
+        Err(Error::Endless(format!("more than {} pages", reading.most_pages)))
     }
 
     /// What counts as one row. An entity that has changed since the window's end may be shown in it all the same, and
@@ -361,7 +370,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::super::parked::{self, Retried};
-    use super::super::testing::Bench;
+    use super::super::testing::{Bench, query};
     use super::*;
     use crate::domain::account::Role;
     use crate::ffn::testing::{Call, Reply};
@@ -385,6 +394,34 @@ mod tests {
         assert_eq!(parked.item, b"{\"jfsku\":\"P1\",\"name\":\"Gr\xfcn\"}");
         let counted = bench.recorder.metrics.items_parked.with_label_values(&["acme", "products"]).get();
         assert_eq!(counted, 1, "though it was read twice");
+    }
+
+    /// Reads the pages of a window once, at the most three of them. Each has what is told for its number: a product, and
+    /// whether there are more.
+    async fn pass(page: impl Fn(u32) -> (u32, bool) + Send + Sync + 'static) -> Result<u32, Error> {
+        let bench = Bench::new(move |call| {
+            let (id, more) = page(query(call, "page").unwrap());
+            Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{id}"}}],"moreDataAvailable":{more}}}"#))
+        })
+        .await;
+        let (feed, recorder, now) = (FeedName::Products, bench.recorder.clone(), Utc::now());
+        let reader = Reader { feed, recorder, priority: Priority::Poll, reads_again: true };
+        let window = Window { from: now - TimeDelta::hours(1), to: now };
+        let mut reading = Reading { most_pages: 3, ..Reading::new(window, Telling::since(window.from)) };
+        reader.pass(reader.endpoints().last().unwrap(), &mut reading).await
+    }
+
+    #[tokio::test]
+    async fn a_window_of_more_pages_than_can_be_read_is_an_error() {
+        assert_eq!(pass(|number| (number, number < 3)).await.unwrap(), 3);
+        let error = pass(|number| (number, number < 30)).await.unwrap_err();
+        assert!(matches!(error, Error::Endless(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_comes_again_is_an_error() {
+        let error = pass(|number| (number.min(2), number < 30)).await.unwrap_err();
+        assert!(matches!(error, Error::Nonsense(_)), "{error:?}");
     }
 
     /// A fulfiller's two shipped orders, or the changes of two returns that are in no window; the first of either is

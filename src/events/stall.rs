@@ -159,6 +159,8 @@ fn action(error: &Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::super::testing::Bench;
     use super::*;
     use crate::ffn::testing::Reply;
@@ -166,6 +168,7 @@ mod tests {
     const FEED: FeedName = FeedName::Returns;
     const STALLED: &str = "acme.bridge.feed-stalled";
     const RECOVERED: &str = "acme.bridge.feed-recovered";
+    const AFTER: Duration = Duration::from_secs(3600);
 
     async fn bench() -> Bench {
         Bench::new(|_| Reply::json(200, "{}")).await
@@ -178,6 +181,11 @@ mod tests {
     async fn fails(stall: &mut Stall) {
         stall.look().await;
         stall.note(&Err(Error::Nonsense("two pages are the same".to_owned()))).await;
+    }
+
+    /// So much time passes while the feed fails.
+    fn pass(stall: &mut Stall, time: Duration) {
+        stall.failing.as_mut().unwrap().begun -= time;
     }
 
     /// A poll that goes well, and moves the checkpoint.
@@ -201,6 +209,7 @@ mod tests {
         assert_eq!((&data["feed"], &data["failures"]), (&"returns".into(), &1.into()));
         assert_eq!(data["position"], "1970-01-01T00:01:40Z");
         assert!(data["error"].as_str().unwrap().contains("two pages are the same"), "{data}");
+        let since = data["since"].clone();
         // There was nothing to read: it is not read again.
         reads(&mut stall, &bench, 100).await;
         fails(&mut stall).await;
@@ -211,6 +220,7 @@ mod tests {
         assert_eq!(bench.told().await, [STALLED, RECOVERED]);
         let data: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
         assert_eq!(data["position"], "1970-01-01T00:03:20Z");
+        assert_eq!(data["stalledSince"], since);
         // The next one is another.
         fails(&mut stall).await;
         reads(&mut stall, &bench, 400).await;
@@ -218,14 +228,82 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_short_trouble_is_not_told() {
+    async fn a_stall_is_told_when_it_has_lasted_for_so_long_and_since_when() {
         let bench = bench().await;
-        let mut stall = stall(&bench, Duration::from_secs(3600));
-        for seconds in [100, 200] {
+        let mut stall = stall(&bench, AFTER);
+        fails(&mut stall).await;
+        let begun = Utc::now();
+        while Utc::now() < begun + TimeDelta::milliseconds(1) {}
+        pass(&mut stall, AFTER / 2);
+        fails(&mut stall).await;
+        assert!(bench.told().await.is_empty());
+        pass(&mut stall, AFTER / 2);
+        fails(&mut stall).await;
+        assert_eq!(bench.told().await, [STALLED]);
+        let data: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+        let since: DateTime<Utc> = data["since"].as_str().unwrap().parse().unwrap();
+        assert!(since <= begun, "{data}");
+        assert_eq!(data["failures"], 3);
+    }
+
+    #[tokio::test]
+    async fn short_troubles_are_not_told_however_many() {
+        let bench = bench().await;
+        let mut stall = stall(&bench, AFTER);
+        for seconds in [100, 200, 200] {
+            fails(&mut stall).await;
+            pass(&mut stall, AFTER / 2);
             fails(&mut stall).await;
             reads(&mut stall, &bench, seconds).await;
         }
         assert!(bench.told().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_recorded_is_told_after_the_next_poll() {
+        let bench = bench().await;
+        bench.read_to(FEED, 100).await;
+        let mut stall = stall(&bench, Duration::ZERO);
+        let refuse =
+            || bench.alter("CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no'); END");
+        refuse();
+        fails(&mut stall).await;
+        bench.alter("DROP TRIGGER refuse");
+        fails(&mut stall).await;
+        assert_eq!(bench.told().await, [STALLED]);
+        refuse();
+        reads(&mut stall, &bench, 200).await;
+        bench.alter("DROP TRIGGER refuse");
+        reads(&mut stall, &bench, 300).await;
+        assert_eq!(bench.told().await, [STALLED, RECOVERED]);
+    }
+
+    #[tokio::test]
+    async fn a_stall_goes_on_when_somebody_else_reads_the_feed() {
+        let bench = bench().await;
+        let mut stall = stall(&bench, Duration::ZERO);
+        for seconds in [100, 200] {
+            bench.read_to(FEED, seconds).await;
+            fails(&mut stall).await;
+        }
+        assert_eq!(bench.told().await, [STALLED]);
+    }
+
+    #[tokio::test]
+    async fn each_feed_has_stalls_of_its_own() {
+        let bench = bench().await;
+        for feed in [FEED, FeedName::Products] {
+            fails(&mut Stall::new(&bench.recorder, feed, Duration::ZERO)).await;
+        }
+        assert_eq!(bench.told().await, [STALLED; 2]);
+    }
+
+    #[test]
+    fn who_has_to_act_is_told_of_it() {
+        let source = ffn::auth::Error::NeedsLogin { account: "acme".parse().unwrap(), reason: String::new() };
+        assert!(action(&ffn::Error::NoToken { operation: "x", source }.into()).contains("login-required"));
+        let wait = Duration::ZERO;
+        assert!(action(&ffn::Error::AskedToWait { operation: "x", wait }.into()).contains("by itself"));
     }
 
     #[tokio::test]

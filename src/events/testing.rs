@@ -1,5 +1,6 @@
 //! What the tests of this component share: an account at an API that answers as told, with a real store.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -27,7 +28,11 @@ impl Bench {
 
     /// One whose account has this role.
     pub(super) async fn of(role: Role, handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
-        let account = Account::of(role, handler).await;
+        Self::with(Account::of(role, handler).await).await
+    }
+
+    /// One of this account.
+    pub(super) async fn with(account: Account) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&dir.path().join("bridge.db"), Keyring::default()).await.unwrap());
         let recorder = Recorder {
@@ -93,14 +98,27 @@ pub(super) fn listed(call: &Call, rows: &[String]) -> Reply {
     Reply::json(200, &format!(r#"{{"items":[{}]}}"#, page.join(",")))
 }
 
+/// A parameter of a call.
+pub(super) fn query<T: FromStr>(call: &Call, name: &str) -> Option<T> {
+    let (_, query) = call.uri.split_once('?')?;
+    let (_, value) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name)?;
+    value.parse().ok()
+}
+
+/// The bounds of the window that is asked for.
+pub(super) fn bounds(call: &Call) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    query(call, "fromDate").zip(query(call, "toDate"))
+}
+
+/// A product that was made then and last changed at another time, as [`updates`] takes it.
+pub(super) fn shown(id: &str, made: DateTime<Utc>, changed: DateTime<Utc>) -> (DateTime<Utc>, String) {
+    let stamp = format!(r#""createdAt":"{}","updatedAt":"{}""#, made.to_rfc3339(), changed.to_rfc3339());
+    (changed, format!(r#"{{"jfsku":"{id}","modificationInfo":{{{stamp}}}}}"#))
+}
+
 /// The page of a feed that has these items, each with the time of its last change; to other calls who is signed in.
 pub(super) fn updates(call: &Call, items: &[(DateTime<Utc>, String)]) -> Reply {
-    let query = call.uri.split_once('?').map_or("", |(_, query)| query);
-    let bound = |name: &str| -> Option<DateTime<Utc>> {
-        let (_, value) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name)?;
-        value.parse().ok()
-    };
-    let (Some(from), Some(to)) = (bound("fromDate"), bound("toDate")) else {
+    let Some((from, to)) = bounds(call) else {
         return Reply::json(200, r#"{"userId":"ACME"}"#);
     };
     let shown = items.iter().filter(|(at, _)| from <= *at && *at < to).map(|(_, item)| item.as_str());

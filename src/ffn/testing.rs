@@ -326,6 +326,14 @@ impl Account {
         account
     }
 
+    /// The same, that may call so often in a second.
+    pub(crate) fn at_rate(mut self, calls: u32) -> Self {
+        self.config.rate_limit = RateLimit { calls: NonZeroU32::new(calls).unwrap(), period: Duration::from_secs(1) };
+        let (config, auth, metrics) = (self.config.clone(), self.auth.clone(), self.metrics.ffn.clone());
+        self.client = Arc::new(Client::new(config, auth, metrics).unwrap());
+        self
+    }
+
     /// A merchant's, against a server that answers `/token` as well; not signed in yet.
     pub(crate) fn against(api: Api) -> Self {
         Self::with_role(Role::Merchant, api)
