@@ -14,7 +14,6 @@ use crate::broker::{self, Link, Publisher, topology};
 use crate::commands::{Account, Intake, Reply, Worker};
 use crate::domain::message::Lane;
 use crate::events::{Lister, Notices, Poller, Reader, Recorder, Relay};
-use crate::ffn::Priority;
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::schema::CommandValidator;
 use crate::telemetry::Chain;
@@ -171,8 +170,7 @@ impl App {
                 }
             });
             for feed in &account.config.events.feeds {
-                let reader =
-                    Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll, reads_again: true };
+                let reader = Reader::new(*feed, recorder.clone());
                 let config = account.config.events.clone();
                 let (progress, memory) = (self.progress.clone(), self.config.store.retention.entities);
                 let poller = Poller { reader, config, progress, memory };

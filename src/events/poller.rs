@@ -47,7 +47,7 @@ pub struct Polled {
 
 impl Poller {
     /// Polls until `stop` is cancelled. A poll under way is dropped then: its window is read again.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut pace = Pace::new(self.config.poll_interval);
         let mut trouble = None;
         let mut stall = Stall::new(&self.reader.recorder, self.feed(), self.config.stalled_after);
@@ -57,6 +57,8 @@ impl Poller {
                 () = stop.cancelled() => return,
                 polled = async {
                     stall.look().await;
+                    // One order or return must not keep the others for longer.
+                    self.reader.sets_aside = stall.is_told();
                     let polled = self.poll(pace.refusals).await;
                     self.account_for(&polled);
                     stall.note(&polled).await;
@@ -219,9 +221,8 @@ mod tests {
 
     use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
-    use crate::ffn::Priority;
     use crate::ffn::testing::{Call, Reply};
-    use crate::store::Journal;
+    use crate::store::{Journal, ParkedFilter, Parking};
 
     const FEED: FeedName = FeedName::Products;
 
@@ -246,8 +247,7 @@ mod tests {
             sweep_interval: Duration::from_secs(86_400),
             start: Start::Now,
         };
-        let reader =
-            Reader { feed: FEED, recorder: bench.recorder.clone(), priority: Priority::Poll, reads_again: true };
+        let reader = Reader::new(FEED, bench.recorder.clone());
         Poller { reader, config, progress: Progress::default(), memory: Duration::from_secs(86_400) }
     }
 
@@ -280,9 +280,9 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     /// Runs a poller until something in the journal is so.
-    async fn run_until(bench: &Bench, poll_interval: Duration, is_so: impl AsyncFn() -> bool) {
-        let (stop, mut appended) = (CancellationToken::new(), bench.recorder.journal.appended());
-        let running = tokio::spawn(poller(bench, poll_interval).run(stop.clone()));
+    async fn run_until(poller: Poller, is_so: impl AsyncFn() -> bool) {
+        let (stop, mut appended) = (CancellationToken::new(), poller.reader.recorder.journal.appended());
+        let running = tokio::spawn(poller.run(stop.clone()));
         let so = async {
             while !is_so().await {
                 appended.changed().await.unwrap();
@@ -301,7 +301,7 @@ mod tests {
         let item = shown("P1", made, made);
         let bench = Bench::new(move |call| updates(call, std::slice::from_ref(&item))).await;
         bench.read_to(FEED, (now - TimeDelta::hours(60)).timestamp()).await;
-        run_until(&bench, HOUR, async || !bench.told().await.is_empty()).await;
+        run_until(poller(&bench, HOUR), async || !bench.told().await.is_empty()).await;
     }
 
     #[tokio::test]
@@ -315,7 +315,7 @@ mod tests {
         })
         .await;
         bench.read_to(FEED, (now - TimeDelta::minutes(10)).timestamp()).await;
-        run_until(&bench, Duration::from_millis(1), async || !bench.told().await.is_empty()).await;
+        run_until(poller(&bench, Duration::from_millis(1)), async || !bench.told().await.is_empty()).await;
     }
 
     #[tokio::test]
@@ -324,7 +324,35 @@ mod tests {
         bench.read_to(FEED, (Utc::now() - TimeDelta::minutes(10)).timestamp()).await;
         let mut earlier = Stall::new(&bench.recorder, FEED, Duration::ZERO);
         earlier.note(&Err(Error::Nonsense("two pages are the same".to_owned()))).await;
-        run_until(&bench, HOUR, async || bench.told().await.len() == 2).await;
+        run_until(poller(&bench, HOUR), async || bench.told().await.len() == 2).await;
         assert_eq!(bench.told().await, ["acme.bridge.feed-stalled", "acme.bridge.feed-recovered"]);
+    }
+
+    #[tokio::test]
+    async fn one_return_that_ffn_fails_to_show_keeps_the_others_no_longer_than_a_stall_is_not_told() {
+        let at = (Utc::now() - TimeDelta::minutes(2)).to_rfc3339();
+        let bench = Bench::new(move |call| {
+            let path = call.uri.split('?').next().unwrap();
+            let change = |id| format!(r#"{{"id":"{id}","updatedAt":"{at}","changes":{{}}}}"#);
+            match path.rsplit('/').next().unwrap() {
+                "changes" => Reply::json(200, &format!(r#"{{"data":[{},{}]}}"#, change("R1"), change("R2"))),
+                "R1" => Reply::json(500, ""),
+                "R2" => Reply::json(
+                    200,
+                    &format!(r#"{{"returnId":"R2","state":"Announced","modificationInfo":{{"createdAt":"{at}"}}}}"#),
+                ),
+                _ => Reply::json(200, r#"{"data":[]}"#),
+            }
+        })
+        .await;
+        bench.read_to(FeedName::Returns, (Utc::now() - TimeDelta::minutes(10)).timestamp()).await;
+        let mut poller = poller(&bench, Duration::from_millis(1));
+        (poller.reader.feed, poller.config.stalled_after) = (FeedName::Returns, Duration::ZERO);
+        run_until(poller, async || bench.told().await.len() == 3).await;
+        let mut told = bench.told().await;
+        told.sort_unstable();
+        assert_eq!(told, ["acme.bridge.feed-recovered", "acme.bridge.feed-stalled", "acme.return.announced"]);
+        let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+        assert!(parked.len() == 1 && parked[0].reason.contains("with status 500"), "{parked:?}");
     }
 }

@@ -26,6 +26,8 @@ use crate::store::{self, Append, KnownEntity};
 
 /// More pages than this in one window mean that something is wrong, or that it is too long.
 const MOST_PAGES: u32 = 10_000;
+/// More pages than this in a row that have nothing but what earlier pages had mean that they go round in circles.
+const MOST_REPEATS: u32 = 10;
 /// More passes than this over one window are left to the next poll, and a shorter window.
 const MOST_PASSES: u32 = 20;
 /// Tries to store what other readers store at the same time.
@@ -47,6 +49,9 @@ pub struct Reader {
     /// Whether a window of several pages is read again until nothing new comes. Without it changes are lost
     /// (contract 7.6, rule 12): it is off only where a test shows that they are.
     pub reads_again: bool,
+    /// Whether an order or a return that FFN fails to show, while it shows others, is set aside like one that it refuses
+    /// to show: what is parked keeps nobody waiting.
+    pub sets_aside: bool,
 }
 
 /// What a window brought.
@@ -120,6 +125,11 @@ impl Batch {
 }
 
 impl Reader {
+    /// One that reads like a poll.
+    pub fn new(feed: FeedName, recorder: Recorder) -> Self {
+        Self { feed, recorder, priority: Priority::Poll, reads_again: true, sets_aside: false }
+    }
+
     /// Reads a window until nothing new comes. Afterwards everything that FFN told of it is in the journal.
     ///
     /// # Errors
@@ -153,12 +163,18 @@ impl Reader {
         let fetch = |number| self.fetch(endpoint, &from, &to, number);
         let mut page = fetch(1).await?;
         let mut last_page = Vec::new();
+        let (mut shown, mut repeats) = (HashSet::new(), 0);
         let mut batch = Batch::new();
         for number in 1..=reading.most_pages {
             reading.read.end = reading.read.end.or(page.to);
             let prints: Vec<Fingerprint> = page.items.iter().map(|item| Fingerprint::of(item.get())).collect();
             if !prints.is_empty() && last_page == prints {
                 return Err(Error::Nonsense(format!("pages {} and {number} of one window are the same", number - 1)));
+            }
+            let has_new = prints.iter().fold(prints.is_empty(), |has_new, print| shown.insert(*print) || has_new);
+            repeats = if has_new { 0 } else { repeats + 1 };
+            if repeats > MOST_REPEATS {
+                return Err(Error::Nonsense(format!("pages up to {number} of one window go round in circles")));
             }
             // The same bytes in an earlier pass have been stored already.
             let mut items = page.items;
@@ -275,6 +291,7 @@ impl Reader {
         let ids = reading.changes.keys().cloned().collect();
         let known: HashMap<String, Known> =
             self.recorder.journal.known(self.recorder.account(), self.feed, ids).await?;
+        let mut looks = Looks::new(self.sets_aside);
         for (id, changes) in std::mem::take(&mut reading.changes) {
             let is_told = |change: &ReturnChange| {
                 change.at < reading.telling.since
@@ -284,18 +301,15 @@ impl Reader {
                 continue;
             }
             let found = entities::get(&self.recorder.client, "return.get", "returns", &id, self.priority).await;
-            if let Err(refused) = &found
-                && refused.is_about_this_one()
-            {
-                let rows = reading.change_rows.remove(&id).unwrap_or_default();
-                self.recorder.park_all(self.feed, rows, &cant_be_asked("the return", refused)).await?;
-                continue;
-            }
-            if let Some(json) = found? {
+            if let Some(Some(json)) = looks.take(id, found)? {
                 let items = [Item { json, changes }];
                 let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
                 reading.read.events += recorded.events;
             }
+        }
+        for (id, refused) in looks.set_aside()? {
+            let rows = reading.change_rows.remove(&id).unwrap_or_default();
+            self.recorder.park_all(self.feed, rows, &cant_be_asked("the return", &refused)).await?;
         }
         Ok(())
     }
@@ -332,6 +346,7 @@ impl Reader {
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
         let mut shipments = Vec::new();
+        let mut looks = Looks::new(self.sets_aside);
         for (order, (id, now)) in orders {
             let before = known.get(&memory(&id)).cloned();
             if before.as_ref() == Some(&now) {
@@ -339,21 +354,70 @@ impl Reader {
             }
             // Of an order that has changed since, not all is told yet: it is asked for again.
             let is_done = now.changed_at.is_none_or(|at| at < telling.until);
-            match entities::shipments_of(&self.recorder.client, &id, self.priority).await {
-                Ok(found) => shipments.extend(found),
-                Err(refused) if refused.is_about_this_one() => {
-                    let reason = cant_be_asked("its shipping notifications", &refused);
-                    let park = || self.recorder.park(self.feed, order.get().as_bytes(), &reason);
-                    with.parked.extend(is_done.then(park));
-                }
-                Err(error) => return Err(error.into()),
-            }
+            let found = entities::shipments_of(&self.recorder.client, &id, self.priority).await;
+            shipments.extend(looks.take(is_done.then_some(order), found)?.into_iter().flatten());
             if is_done {
                 let (account, id) = (account.clone(), memory(&id));
                 with.known.push(KnownEntity { account, feed: self.feed, id, before, known: now });
             }
         }
+        for (order, refused) in looks.set_aside()? {
+            let reason = cant_be_asked("its shipping notifications", &refused);
+            with.parked.extend(order.map(|order| self.recorder.park(self.feed, order.get().as_bytes(), &reason)));
+        }
         Ok(shipments)
+    }
+}
+
+/// Looks at one thing after the other of which FFN may refuse some, and fail to show others.
+struct Looks<T> {
+    /// Whether those that it fails to show are set aside, too, if it shows others.
+    sets_aside: bool,
+    /// Whether it has shown one, or refused one.
+    has_answered: bool,
+    refused: Vec<(T, ffn::Error)>,
+    failed: Vec<(T, ffn::Error)>,
+}
+
+impl<T> Looks<T> {
+    /// More than these and no other answer are an outage: no more are asked for.
+    const MOST_FAILED: usize = 3;
+
+    fn new(sets_aside: bool) -> Self {
+        Self { sets_aside, has_answered: false, refused: Vec::new(), failed: Vec::new() }
+    }
+
+    /// What FFN has shown; `None` if that is set aside.
+    fn take<F>(&mut self, of: T, found: Result<F, ffn::Error>) -> Result<Option<F>, ffn::Error> {
+        match found {
+            Ok(found) => {
+                self.has_answered = true;
+                return Ok(Some(found));
+            }
+            Err(error) if error.is_about_this_one() => {
+                self.has_answered = true;
+                self.refused.push((of, error));
+            }
+            Err(error) if self.sets_aside && error.may_be_about_this_one() => {
+                if !self.has_answered && self.failed.len() >= Self::MOST_FAILED {
+                    return Err(error);
+                }
+                self.failed.push((of, error));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// What is to be set aside, and why. If FFN has shown nothing at all, it fails to show anything.
+    fn set_aside(mut self) -> Result<Vec<(T, ffn::Error)>, ffn::Error> {
+        match self.failed.pop() {
+            Some((_, error)) if !self.has_answered => Err(error),
+            last => {
+                self.refused.extend(self.failed.into_iter().chain(last));
+                Ok(self.refused)
+            }
+        }
     }
 }
 
@@ -384,7 +448,7 @@ mod tests {
         ];
         let bench = Bench::new(move |call| Reply::bytes(pages[usize::from(call.uri.contains("page=2"))])).await;
         let (recorder, now) = (bench.recorder.clone(), Utc::now());
-        let reader = Reader { feed: FeedName::Products, recorder, priority: Priority::Poll, reads_again: true };
+        let reader = Reader::new(FeedName::Products, recorder);
         let window = Window { from: now - TimeDelta::hours(1), to: now };
         reader.read(window, Telling::since(window.from)).await.unwrap();
         assert_eq!(bench.told().await, ["acme.product.created"; 2]);
@@ -396,32 +460,40 @@ mod tests {
         assert_eq!(counted, 1, "though it was read twice");
     }
 
-    /// Reads the pages of a window once, at the most three of them. Each has what is told for its number: a product, and
-    /// whether there are more.
-    async fn pass(page: impl Fn(u32) -> (u32, bool) + Send + Sync + 'static) -> Result<u32, Error> {
+    /// Reads the pages of a window once, so many of them at the most. Each has what is told for its number: a product,
+    /// and whether there are more.
+    async fn pass(most_pages: u32, page: impl Fn(u32) -> (u32, bool) + Send + Sync + 'static) -> Result<u32, Error> {
         let bench = Bench::new(move |call| {
             let (id, more) = page(query(call, "page").unwrap());
             Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{id}"}}],"moreDataAvailable":{more}}}"#))
         })
         .await;
         let (feed, recorder, now) = (FeedName::Products, bench.recorder.clone(), Utc::now());
-        let reader = Reader { feed, recorder, priority: Priority::Poll, reads_again: true };
+        let reader = Reader::new(feed, recorder);
         let window = Window { from: now - TimeDelta::hours(1), to: now };
-        let mut reading = Reading { most_pages: 3, ..Reading::new(window, Telling::since(window.from)) };
+        let mut reading = Reading { most_pages, ..Reading::new(window, Telling::since(window.from)) };
         reader.pass(reader.endpoints().last().unwrap(), &mut reading).await
     }
 
     #[tokio::test]
     async fn a_window_of_more_pages_than_can_be_read_is_an_error() {
-        assert_eq!(pass(|number| (number, number < 3)).await.unwrap(), 3);
-        let error = pass(|number| (number, number < 30)).await.unwrap_err();
+        assert_eq!(pass(3, |number| (number, number < 3)).await.unwrap(), 3);
+        let error = pass(3, |number| (number, number < 30)).await.unwrap_err();
         assert!(matches!(error, Error::Endless(_)), "{error:?}");
     }
 
     #[tokio::test]
     async fn a_page_that_comes_again_is_an_error() {
-        let error = pass(|number| (number.min(2), number < 30)).await.unwrap_err();
+        let error = pass(3, |number| (number.min(2), number < 30)).await.unwrap_err();
         assert!(matches!(error, Error::Nonsense(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn pages_that_go_round_in_circles_are_an_error() {
+        let error = pass(100, |number| (number % 3, true)).await.unwrap_err();
+        assert!(matches!(error, Error::Nonsense(_)), "{error:?}");
+        // Rows move on while they are paged: some come again.
+        assert_eq!(pass(100, |number| (number - number / 5 * 3, number < 50)).await.unwrap(), 50);
     }
 
     /// A fulfiller's two shipped orders, or the changes of two returns that are in no window; the first of either is
@@ -454,10 +526,11 @@ mod tests {
     async fn read_refused(
         feed: FeedName,
         refusal: Reply,
+        sets_aside: bool,
     ) -> (Bench, Result<Read, Error>, Vec<crate::store::ParkedEntry>) {
         let answer = move |call: &Call| refusing(call, &refusal);
         let bench = Bench::of(Role::Fulfiller, answer).await;
-        let reader = Reader { feed, recorder: bench.recorder.clone(), priority: Priority::Poll, reads_again: true };
+        let reader = Reader { sets_aside, ..Reader::new(feed, bench.recorder.clone()) };
         let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
         let window = Window { from: at(0), to: at(30) };
         let read = reader.read(window, Telling::since(window.from)).await;
@@ -471,7 +544,7 @@ mod tests {
     async fn one_order_or_return_that_is_refused_is_parked_and_the_others_are_told() {
         for (feed, event) in [(FeedName::OutboundShipments, "dispatched"), (FeedName::Returns, "announced")] {
             for refusal in [Reply::json(403, REFUSED), Reply::json(404, ""), Reply::json(400, "")] {
-                let (bench, read, parked) = read_refused(feed, refusal).await;
+                let (bench, read, parked) = read_refused(feed, refusal, false).await;
                 read.unwrap();
                 assert!(bench.told().await[0].ends_with(event), "{feed}");
                 let [entry] = parked.as_slice() else { panic!("{feed}: {parked:?}") };
@@ -486,10 +559,52 @@ mod tests {
     async fn what_may_pass_or_is_the_accounts_matter_fails_the_reading() {
         for feed in [FeedName::OutboundShipments, FeedName::Returns] {
             for status in [401, 403, 409, 429, 500] {
-                let (_, read, parked) = read_refused(feed, Reply::json(status, "")).await;
+                let (_, read, parked) = read_refused(feed, Reply::json(status, ""), false).await;
                 assert!(read.is_err() && parked.is_empty(), "{feed} {status}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_ffn_fails_to_show_for_long_is_parked_if_it_shows_others() {
+        for (feed, event) in [(FeedName::OutboundShipments, "dispatched"), (FeedName::Returns, "announced")] {
+            for failure in [Reply::json(500, ""), Reply::json(200, "{")] {
+                let (bench, read, parked) = read_refused(feed, failure, true).await;
+                read.unwrap();
+                assert!(bench.told().await[0].ends_with(event), "{feed}");
+                assert!(parked.len() == 1 && parked[0].reason.contains("can't be asked for"), "{feed} {parked:?}");
+            }
+            // What is the account's matter is no matter of one.
+            for status in [401, 429] {
+                let (_, read, parked) = read_refused(feed, Reply::json(status, ""), true).await;
+                assert!(read.is_err() && parked.is_empty(), "{feed} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_outage_sets_nothing_aside_and_ends_soon() {
+        let failure = || ffn::Error::Unreadable { operation: "return.get", reason: "it is no JSON".to_owned() };
+        for most in 1..=3 {
+            let mut looks = Looks::new(true);
+            for of in 0..most {
+                assert_eq!(looks.take::<()>(of, Err(failure())).unwrap(), None);
+            }
+            assert!(looks.set_aside().is_err(), "nothing else was shown");
+        }
+        let mut looks = Looks::new(true);
+        for of in 0..3 {
+            looks.take::<()>(of, Err(failure())).unwrap();
+        }
+        assert!(looks.take::<()>(3, Err(failure())).is_err(), "it is not asked on and on");
+        let mut looks = Looks::new(true);
+        assert_eq!(looks.take(0, Ok(())).unwrap(), Some(()));
+        for of in 1..20 {
+            looks.take::<()>(of, Err(failure())).unwrap();
+        }
+        let aside: Vec<i32> = looks.set_aside().unwrap().into_iter().map(|(of, _)| of).collect();
+        assert_eq!(aside, (1..20).collect::<Vec<_>>());
+        assert!(Looks::new(false).take::<()>(0, Err(failure())).is_err(), "not before it has lasted");
     }
 
     #[tokio::test]

@@ -121,6 +121,15 @@ impl Error {
         refusal.status != StatusCode::UNAUTHORIZED && !lacks_scope && refusal.disposition() == Disposition::Never
     }
 
+    /// Whether it may be only this that FFN fails to show: its own error, no answer in time, or one that can't be read.
+    pub fn may_be_about_this_one(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.status.is_server_error(),
+            Self::NoAnswer { .. } | Self::Unreadable { .. } => true,
+            _ => false,
+        }
+    }
+
     /// FFN's answer, if it gave one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

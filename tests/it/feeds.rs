@@ -251,7 +251,10 @@ async fn the_first_change_of_a_stock_after_the_start_is_told_though_the_feed_dro
     // Nobody wants to know of these: they were before the start, and the feed does not show them.
     change(3).await;
     let before = newest().await;
-    let start = format!("overlap = \"0s\"\nstart = \"{}\"", (chrono::Utc::now() + chrono::TimeDelta::milliseconds(50)).to_rfc3339());
+    let start = format!(
+        "overlap = \"0s\"\nstart = \"{}\"",
+        (chrono::Utc::now() + chrono::TimeDelta::milliseconds(50)).to_rfc3339()
+    );
     world.set_config(&world.config().replace("overlap = \"0s\"", &start));
     world.bridge.start().await;
     let mut events = world.broker.events(&["#"]).await;

@@ -12,7 +12,7 @@ use ffn_bridge::domain::message::{ContentMode, Lane};
 use ffn_bridge::domain::token::{Origin, TokenPair, TokenStore};
 use ffn_bridge::events::{Poller, Progress, Reader, Recorder};
 use ffn_bridge::ffn::shipping_methods::ShippingMethods;
-use ffn_bridge::ffn::{Priority, users};
+use ffn_bridge::ffn::users;
 use ffn_bridge::metrics::Metrics;
 use ffn_bridge::store::{Journal, Keyring, Sqlite};
 use serde_json::Value;
@@ -91,8 +91,7 @@ impl Reading {
             metrics: metrics.events.clone(),
         };
         let poller = |feed: &FeedName| {
-            let reads_again = setup.reads_again;
-            let reader = Reader { feed: *feed, recorder: recorder.clone(), priority: Priority::Poll, reads_again };
+            let reader = Reader { reads_again: setup.reads_again, ..Reader::new(*feed, recorder.clone()) };
             let memory = std::time::Duration::from_secs(400 * 86_400);
             (*feed, Poller { reader, config: config.events.clone(), progress: Progress::default(), memory })
         };
