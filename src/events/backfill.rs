@@ -126,13 +126,14 @@ pub async fn rehearse(
     Ok(rehearsal.counts())
 }
 
-/// Windows of a day and a seam at the most that cover a stretch of time (contract 7.6, rule 3).
+/// Windows of at most a day that cover a stretch of time (contract 7.6, rule 3).
 fn slices(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Window> {
     let mut slices = Vec::new();
     let mut begin = from;
     while begin < to {
-        let end = (begin + LONGEST).min(to);
-        slices.push(Window { from: begin - SEAM, to: end });
+        let from = begin - SEAM;
+        let end = (from + LONGEST).min(to);
+        slices.push(Window { from, to: end });
         begin = end;
     }
     slices
@@ -232,9 +233,10 @@ mod tests {
 
     #[test]
     fn slices_cover_a_stretch_without_a_gap_whoever_has_the_bounds() {
-        let at = |hours: i64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hours);
-        let bounds: Vec<_> = slices(at(0), at(50)).iter().map(|it| (it.from, it.to)).collect();
-        assert_eq!(bounds, [(at(0) - SEAM, at(24)), (at(24) - SEAM, at(48)), (at(48) - SEAM, at(50))]);
+        let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
+        let bounds: Vec<_> =
+            slices(at(0), at(180_000)).iter().map(|it| (it.from.timestamp(), it.to.timestamp())).collect();
+        assert_eq!(bounds, [(-1, 86_399), (86_398, 172_798), (172_797, 180_000)]);
         assert!(slices(at(3), at(3)).is_empty());
     }
 }
