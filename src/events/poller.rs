@@ -117,7 +117,8 @@ impl Poller {
             Some(checkpoint) => checkpoint,
             None => self.begin().await?,
         };
-        let Some(window) = self.window(&checkpoint, refusals) else {
+        let now = client.server_now();
+        let Some(window) = self.window(&checkpoint, now, refusals) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
         // What an item shows of later is told by the next window, which has all that was between.
@@ -135,8 +136,10 @@ impl Poller {
         let append = Append { checkpoint: Some((self.account().clone(), self.feed(), moved)), ..Append::default() };
         journal.append(append).await?;
         self.show_position(position);
+        // One that was refused ends earlier for another reason: if the next one is refused as well, it has to wait.
+        let is_slice = refusals == 0 && window.to < now - self.safety_lag();
         let lag = client.server_now() - position;
-        let is_behind = position > checkpoint.position && lag > TimeDelta::hours(1);
+        let is_behind = position > checkpoint.position && (is_slice || lag > TimeDelta::hours(1));
         Ok(Polled { events, is_behind })
     }
 
@@ -161,11 +164,13 @@ impl Poller {
         TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX)
     }
 
+    fn safety_lag(&self) -> TimeDelta {
+        TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX)
+    }
+
     /// The window to read; after refusals one that ends earlier.
-    fn window(&self, checkpoint: &Checkpoint, refusals: u32) -> Option<Window> {
-        let safety_lag = TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX);
-        let now = self.reader.recorder.client.server_now();
-        let window = Window::after(checkpoint, now, self.overlap(), safety_lag)?;
+    fn window(&self, checkpoint: &Checkpoint, server_now: DateTime<Utc>, refusals: u32) -> Option<Window> {
+        let window = Window::after(checkpoint, server_now, self.overlap(), self.safety_lag())?;
         window.after_refusals(checkpoint.position, self.overlap(), refusals)
     }
 
@@ -295,13 +300,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_feed_that_is_behind_is_read_to_the_present_without_a_wait() {
-        let now = Utc::now();
-        // In the third slice of a day.
-        let made = now - TimeDelta::minutes(10);
-        let item = shown("P1", made, made);
-        let bench = Bench::new(move |call| updates(call, std::slice::from_ref(&item))).await;
-        bench.read_to(FEED, (now - TimeDelta::hours(60)).timestamp()).await;
-        run_until(poller(&bench, HOUR), async || !bench.told().await.is_empty()).await;
+        // In the third slice of a day; and in the second, which is the overlap of the first.
+        for (hours, seconds) in [(60, 600), (24, 30)] {
+            let now = Utc::now();
+            let made = now - TimeDelta::seconds(seconds);
+            let item = shown("P1", made, made);
+            let bench = Bench::new(move |call| updates(call, std::slice::from_ref(&item))).await;
+            bench.read_to(FEED, (now - TimeDelta::hours(hours)).timestamp()).await;
+            run_until(poller(&bench, HOUR), async || !bench.told().await.is_empty()).await;
+        }
     }
 
     #[tokio::test]

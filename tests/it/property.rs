@@ -318,7 +318,11 @@ impl Run {
                 Some(Ok(Polled { is_behind: true, .. })) => refusals = 0,
                 Some(Ok(_)) => {
                     let told = self.reading().await.journal().await.len();
-                    self.polled.entry(feed).or_default().push(check::Poll { position: position.unwrap(), told });
+                    self.polled.entry(feed).or_default().push(check::Poll {
+                        position: position.unwrap(),
+                        at: now,
+                        told,
+                    });
                     return;
                 }
                 Some(Err(events::Error::Ffn(error))) => {
