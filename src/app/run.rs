@@ -170,8 +170,9 @@ impl App {
                 }
             });
             for feed in &account.config.events.feeds {
-                let reader = Reader::new(*feed, recorder.clone());
                 let config = account.config.events.clone();
+                let patience = Some(config.stalled_after);
+                let reader = Reader { patience, ..Reader::new(*feed, recorder.clone()) };
                 let (progress, memory) = (self.progress.clone(), self.config.store.retention.entities);
                 let poller = Poller { reader, config, progress, memory };
                 let stop = stage.token();

@@ -66,7 +66,7 @@ pub async fn backfill(
     let end = if period.feed == FeedName::Stocks { period.to.min(present) } else { present };
     let windows = slices(period.from, end);
     let telling = Telling { until: period.to, ..Telling::since(period.from) };
-    let reader = Reader::new(period.feed, recorder.clone());
+    let reader = Reader { asks_again: true, ..Reader::new(period.feed, recorder.clone()) };
     let last = windows.last().copied().filter(|_| period.feed != FeedName::Stocks);
     let (mut events, of) = (0, windows.len() as u64 + u64::from(last.is_some()));
     for (window, read) in windows.into_iter().zip(1..) {

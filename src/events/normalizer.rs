@@ -159,6 +159,11 @@ pub fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
     lifecycle::shipped_order(order)
 }
 
+/// Whether the shipping notifications that an order shows have the one that brought it to its status (contract 10.7).
+pub fn shows_shipping(order: &RawValue, notifications: &[Box<RawValue>]) -> bool {
+    lifecycle::shows_shipping(order, notifications)
+}
+
 /// Derives the events of an item from what was known before.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ pub struct Polled {
 
 impl Poller {
     /// Polls until `stop` is cancelled. A poll under way is dropped then: its window is read again.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
         let mut pace = Pace::new(self.config.poll_interval);
         let mut trouble = None;
         let mut stall = Stall::new(&self.reader.recorder, self.feed(), self.config.stalled_after);
@@ -57,8 +57,6 @@ impl Poller {
                 () = stop.cancelled() => return,
                 polled = async {
                     stall.look().await;
-                    // One order or return must not keep the others for longer.
-                    self.reader.sets_aside = stall.is_told();
                     let polled = self.poll(pace.refusals).await;
                     self.account_for(&polled);
                     stall.note(&polled).await;
@@ -336,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_return_that_ffn_fails_to_show_keeps_the_others_no_longer_than_a_stall_is_not_told() {
+    async fn one_return_that_ffn_fails_to_show_keeps_its_feed_only_for_a_while() {
         let at = (Utc::now() - TimeDelta::minutes(2)).to_rfc3339();
         let bench = Bench::new(move |call| {
             let path = call.uri.split('?').next().unwrap();
@@ -354,7 +352,8 @@ mod tests {
         .await;
         bench.read_to(FeedName::Returns, (Utc::now() - TimeDelta::minutes(10)).timestamp()).await;
         let mut poller = poller(&bench, Duration::from_millis(1));
-        (poller.reader.feed, poller.config.stalled_after) = (FeedName::Returns, Duration::ZERO);
+        (poller.reader.feed, poller.reader.patience) = (FeedName::Returns, Some(Duration::from_millis(1)));
+        poller.config.stalled_after = Duration::ZERO;
         run_until(poller, async || bench.told().await.len() == 3).await;
         let mut told = bench.told().await;
         told.sort_unstable();

@@ -10,19 +10,21 @@
 //!   a fulfiller's shipping notifications are asked for order by order. What FFN refuses of one of them is parked.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use super::Error;
+use super::looks::{Failed, Failing, Looks};
 use super::normalizer::{self, Item, ReturnChange, Telling};
 use super::recorder::Recorder;
 use crate::domain::entity::{Fingerprint, Known, id_part, same_instant};
 use crate::domain::feed::{FeedName, Window};
 use crate::ffn::feeds::{self, Endpoint, Feed, Page};
 use crate::ffn::{self, Priority, entities};
-use crate::store::{self, Append, KnownEntity};
+use crate::store::{self, Append, KnownEntity, Parked};
 
 /// More pages than this in one window mean that something is wrong, or that it is too long.
 const MOST_PAGES: u32 = 10_000;
@@ -49,9 +51,14 @@ pub struct Reader {
     /// Whether a window of several pages is read again until nothing new comes. Without it changes are lost
     /// (contract 7.6, rule 12): it is off only where a test shows that they are.
     pub reads_again: bool,
-    /// Whether an order or a return that FFN fails to show, while it shows others, is set aside like one that it refuses
-    /// to show: what is parked keeps nobody waiting.
-    pub sets_aside: bool,
+    /// How long FFN may fail to show one order or return, while it shows others, before that is parked and keeps
+    /// nobody waiting any more. `None`: it fails the reading.
+    pub patience: Option<Duration>,
+    /// Which these are.
+    pub failing: Failing,
+    /// Whether orders are asked for their shipping notifications also if that was done and they have not changed since:
+    /// what was not told then, because it is from another period, may be told now.
+    pub asks_again: bool,
 }
 
 /// What a window brought.
@@ -79,11 +86,13 @@ struct Reading {
     changes: BTreeMap<String, Vec<ReturnChange>>,
     /// The same as FFN sent it.
     change_rows: HashMap<String, Vec<Vec<u8>>>,
+    /// What was asked for by its id.
+    looks: Looks,
     read: Read,
 }
 
 impl Reading {
-    fn new(window: Window, telling: Telling) -> Self {
+    fn new(window: Window, telling: Telling, looks: Looks) -> Self {
         Self {
             window,
             telling,
@@ -93,6 +102,7 @@ impl Reading {
             rows: HashSet::new(),
             changes: BTreeMap::new(),
             change_rows: HashMap::new(),
+            looks,
             read: Read::default(),
         }
     }
@@ -127,7 +137,15 @@ impl Batch {
 impl Reader {
     /// One that reads like a poll.
     pub fn new(feed: FeedName, recorder: Recorder) -> Self {
-        Self { feed, recorder, priority: Priority::Poll, reads_again: true, sets_aside: false }
+        Self {
+            feed,
+            recorder,
+            priority: Priority::Poll,
+            reads_again: true,
+            patience: None,
+            failing: Failing::default(),
+            asks_again: false,
+        }
     }
 
     /// Reads a window until nothing new comes. Afterwards everything that FFN told of it is in the journal.
@@ -135,7 +153,8 @@ impl Reader {
     /// # Errors
     /// See [`Error`]. What was read before is stored; the window has to be read again.
     pub async fn read(&self, window: Window, telling: Telling) -> Result<Read, Error> {
-        let mut reading = Reading::new(window, telling);
+        let looks = Looks::new(self.failing.clone(), self.patience);
+        let mut reading = Reading::new(window, telling, looks);
         for pass in 1..=MOST_PASSES {
             let before = reading.rows.len();
             let mut pages = 0;
@@ -144,6 +163,7 @@ impl Reader {
             }
             if pages <= 1 || !self.reads_again || (pass > 1 && reading.rows.len() == before) {
                 self.tell_of_moved_returns(&mut reading).await?;
+                self.set_aside(reading.looks).await?;
                 return Ok(reading.read);
             }
             tracing::debug!(account = %self.recorder.account(), feed = %self.feed, pass, pages, "a window of several pages is read again");
@@ -291,27 +311,47 @@ impl Reader {
         let ids = reading.changes.keys().cloned().collect();
         let known: HashMap<String, Known> =
             self.recorder.journal.known(self.recorder.account(), self.feed, ids).await?;
-        let mut looks = Looks::new(self.sets_aside);
-        for (id, changes) in std::mem::take(&mut reading.changes) {
-            let is_told = |change: &ReturnChange| {
-                change.at < reading.telling.since
-                    || known.get(&id).is_some_and(|known| known.has_told(&id_part(change.at)))
-            };
-            if changes.iter().all(is_told) {
-                continue;
-            }
+        let is_told = |id: &str, change: &ReturnChange| {
+            change.at < reading.telling.since || known.get(id).is_some_and(|known| known.has_told(&id_part(change.at)))
+        };
+        let mut changed: Vec<(String, Vec<ReturnChange>)> = std::mem::take(&mut reading.changes).into_iter().collect();
+        changed.retain(|(id, changes)| !changes.iter().all(|change| is_told(id, change)));
+        self.failing.sort(&mut changed, |(id, _)| id);
+        for (id, changes) in changed {
             let found = entities::get(&self.recorder.client, "return.get", "returns", &id, self.priority).await;
-            if let Some(Some(json)) = looks.take(id, found)? {
+            let json = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    let rows = reading.change_rows.remove(&id).unwrap_or_default();
+                    let reason = cant_be_asked("the return", &error);
+                    if error.is_about_this_one() {
+                        reading.looks.shown();
+                        self.recorder.park_all(self.feed, rows, &reason).await?;
+                    } else {
+                        let parked = rows.iter().map(|row| self.recorder.park(self.feed, row, &reason)).collect();
+                        reading.looks.failed(Failed { id, error, parked, known: None })?;
+                    }
+                    continue;
+                }
+            };
+            reading.looks.shown();
+            if let Some(json) = json {
                 let items = [Item { json, changes }];
                 let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
                 reading.read.events += recorded.events;
             }
         }
-        for (id, refused) in looks.set_aside()? {
-            let rows = reading.change_rows.remove(&id).unwrap_or_default();
-            self.recorder.park_all(self.feed, rows, &cant_be_asked("the return", &refused)).await?;
-        }
         Ok(())
+    }
+
+    /// Parks what FFN has failed to show for long.
+    async fn set_aside(&self, looks: Looks) -> Result<(), Error> {
+        let (failed, ended) = looks.end();
+        for Failed { parked, known, .. } in failed {
+            let append = Append { parked, known: known.into_iter().collect(), ..Append::default() };
+            self.recorder.append(self.feed, append).await?;
+        }
+        Ok(ended?)
     }
 
     /// Stores the shipping notifications of orders that have changed since they were last asked for. An order of which
@@ -319,7 +359,7 @@ impl Reader {
     async fn take_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
         for _ in 0..TRIES {
             let mut with = Append::default();
-            let shipments = self.shipments(orders, reading.telling, &mut with).await?;
+            let shipments = self.shipments(orders, reading, &mut with).await?;
             let items: Vec<Item> = shipments.into_iter().map(Item::from).collect();
             match self.recorder.record(self.feed, &items, reading.telling, with).await {
                 // Another reader has asked for one of them.
@@ -336,88 +376,51 @@ impl Reader {
     async fn shipments(
         &self,
         orders: &[Box<RawValue>],
-        telling: Telling,
+        reading: &mut Reading,
         with: &mut Append,
     ) -> Result<Vec<Box<RawValue>>, Error> {
         let shipped = orders.iter().filter_map(|order| Some((order, normalizer::shipped_order(order)?)));
-        let orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
+        let mut orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
         let memory = |id: &str| format!("order:{id}");
         let ids = orders.iter().map(|(_, (id, _))| memory(id)).collect();
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
+        self.failing.sort(&mut orders, |(_, (id, _))| id);
         let mut shipments = Vec::new();
-        let mut looks = Looks::new(self.sets_aside);
         for (order, (id, now)) in orders {
             let before = known.get(&memory(&id)).cloned();
-            if before.as_ref() == Some(&now) {
+            let is_known = before.as_ref() == Some(&now) && !self.asks_again;
+            if is_known || reading.looks.has_failed(&id) {
                 continue;
             }
             // Of an order that has changed since, not all is told yet: it is asked for again.
-            let is_done = now.changed_at.is_none_or(|at| at < telling.until);
-            let found = entities::shipments_of(&self.recorder.client, &id, self.priority).await;
-            shipments.extend(looks.take(is_done.then_some(order), found)?.into_iter().flatten());
-            if is_done {
-                let (account, id) = (account.clone(), memory(&id));
-                with.known.push(KnownEntity { account, feed: self.feed, id, before, known: now });
+            let is_done = now.changed_at.is_none_or(|at| at < reading.telling.until);
+            let entity = KnownEntity { account: account.clone(), feed: self.feed, id: memory(&id), before, known: now };
+            let park = |reason: &dyn Display| {
+                is_done.then(|| self.recorder.park(self.feed, order.get().as_bytes(), reason)).into_iter().collect()
+            };
+            match entities::shipments_of(&self.recorder.client, &id, self.priority).await {
+                Ok(found) => {
+                    reading.looks.shown();
+                    // A notification may become visible after its order.
+                    let is_all = normalizer::shows_shipping(order, &found);
+                    shipments.extend(found);
+                    with.known.extend((is_done && is_all && !self.asks_again).then_some(entity));
+                }
+                Err(error) if error.is_about_this_one() => {
+                    reading.looks.shown();
+                    let parked: Vec<Parked> = park(&cant_be_asked("its shipping notifications", &error));
+                    with.parked.extend(parked);
+                    with.known.extend((is_done && !self.asks_again).then_some(entity));
+                }
+                Err(error) => {
+                    let parked = park(&cant_be_asked("its shipping notifications", &error));
+                    let known = (is_done && !self.asks_again).then_some(entity);
+                    reading.looks.failed(Failed { id, error, parked, known })?;
+                }
             }
-        }
-        for (order, refused) in looks.set_aside()? {
-            let reason = cant_be_asked("its shipping notifications", &refused);
-            with.parked.extend(order.map(|order| self.recorder.park(self.feed, order.get().as_bytes(), &reason)));
         }
         Ok(shipments)
-    }
-}
-
-/// Looks at one thing after the other of which FFN may refuse some, and fail to show others.
-struct Looks<T> {
-    /// Whether those that it fails to show are set aside, too, if it shows others.
-    sets_aside: bool,
-    /// Whether it has shown one, or refused one.
-    has_answered: bool,
-    refused: Vec<(T, ffn::Error)>,
-    failed: Vec<(T, ffn::Error)>,
-}
-
-impl<T> Looks<T> {
-    /// More than these and no other answer are an outage: no more are asked for.
-    const MOST_FAILED: usize = 3;
-
-    fn new(sets_aside: bool) -> Self {
-        Self { sets_aside, has_answered: false, refused: Vec::new(), failed: Vec::new() }
-    }
-
-    /// What FFN has shown; `None` if that is set aside.
-    fn take<F>(&mut self, of: T, found: Result<F, ffn::Error>) -> Result<Option<F>, ffn::Error> {
-        match found {
-            Ok(found) => {
-                self.has_answered = true;
-                return Ok(Some(found));
-            }
-            Err(error) if error.is_about_this_one() => {
-                self.has_answered = true;
-                self.refused.push((of, error));
-            }
-            Err(error) if self.sets_aside && error.may_be_about_this_one() => {
-                if !self.has_answered && self.failed.len() >= Self::MOST_FAILED {
-                    return Err(error);
-                }
-                self.failed.push((of, error));
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(None)
-    }
-
-    /// What is to be set aside, and why. If FFN has shown nothing at all, it fails to show anything.
-    fn set_aside(mut self) -> Result<Vec<(T, ffn::Error)>, ffn::Error> {
-        match self.failed.pop() {
-            Some((_, error)) if !self.has_answered => Err(error),
-            last => {
-                self.refused.extend(self.failed.into_iter().chain(last));
-                Ok(self.refused)
-            }
-        }
     }
 }
 
@@ -431,7 +434,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::super::parked::{self, Retried};
     use super::super::testing::{Bench, query};
@@ -471,7 +474,10 @@ mod tests {
         let (feed, recorder, now) = (FeedName::Products, bench.recorder.clone(), Utc::now());
         let reader = Reader::new(feed, recorder);
         let window = Window { from: now - TimeDelta::hours(1), to: now };
-        let mut reading = Reading { most_pages, ..Reading::new(window, Telling::since(window.from)) };
+        let mut reading = Reading {
+            most_pages,
+            ..Reading::new(window, Telling::since(window.from), Looks::new(Failing::default(), None))
+        };
         reader.pass(reader.endpoints().last().unwrap(), &mut reading).await
     }
 
@@ -526,11 +532,11 @@ mod tests {
     async fn read_refused(
         feed: FeedName,
         refusal: Reply,
-        sets_aside: bool,
+        patience: Option<Duration>,
     ) -> (Bench, Result<Read, Error>, Vec<crate::store::ParkedEntry>) {
         let answer = move |call: &Call| refusing(call, &refusal);
         let bench = Bench::of(Role::Fulfiller, answer).await;
-        let reader = Reader { sets_aside, ..Reader::new(feed, bench.recorder.clone()) };
+        let reader = Reader { patience, ..Reader::new(feed, bench.recorder.clone()) };
         let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
         let window = Window { from: at(0), to: at(30) };
         let read = reader.read(window, Telling::since(window.from)).await;
@@ -544,7 +550,7 @@ mod tests {
     async fn one_order_or_return_that_is_refused_is_parked_and_the_others_are_told() {
         for (feed, event) in [(FeedName::OutboundShipments, "dispatched"), (FeedName::Returns, "announced")] {
             for refusal in [Reply::json(403, REFUSED), Reply::json(404, ""), Reply::json(400, "")] {
-                let (bench, read, parked) = read_refused(feed, refusal, false).await;
+                let (bench, read, parked) = read_refused(feed, refusal, None).await;
                 read.unwrap();
                 assert!(bench.told().await[0].ends_with(event), "{feed}");
                 let [entry] = parked.as_slice() else { panic!("{feed}: {parked:?}") };
@@ -559,7 +565,7 @@ mod tests {
     async fn what_may_pass_or_is_the_accounts_matter_fails_the_reading() {
         for feed in [FeedName::OutboundShipments, FeedName::Returns] {
             for status in [401, 403, 409, 429, 500] {
-                let (_, read, parked) = read_refused(feed, Reply::json(status, ""), false).await;
+                let (_, read, parked) = read_refused(feed, Reply::json(status, ""), None).await;
                 assert!(read.is_err() && parked.is_empty(), "{feed} {status}");
             }
         }
@@ -569,42 +575,68 @@ mod tests {
     async fn what_ffn_fails_to_show_for_long_is_parked_if_it_shows_others() {
         for (feed, event) in [(FeedName::OutboundShipments, "dispatched"), (FeedName::Returns, "announced")] {
             for failure in [Reply::json(500, ""), Reply::json(200, "{")] {
-                let (bench, read, parked) = read_refused(feed, failure, true).await;
+                let (bench, read, parked) = read_refused(feed, failure, Some(Duration::ZERO)).await;
                 read.unwrap();
                 assert!(bench.told().await[0].ends_with(event), "{feed}");
                 assert!(parked.len() == 1 && parked[0].reason.contains("can't be asked for"), "{feed} {parked:?}");
             }
             // What is the account's matter is no matter of one.
             for status in [401, 429] {
-                let (_, read, parked) = read_refused(feed, Reply::json(status, ""), true).await;
+                let (_, read, parked) = read_refused(feed, Reply::json(status, ""), Some(Duration::ZERO)).await;
                 assert!(read.is_err() && parked.is_empty(), "{feed} {status}");
             }
         }
     }
 
-    #[test]
-    fn an_outage_sets_nothing_aside_and_ends_soon() {
-        let failure = || ffn::Error::Unreadable { operation: "return.get", reason: "it is no JSON".to_owned() };
-        for most in 1..=3 {
-            let mut looks = Looks::new(true);
-            for of in 0..most {
-                assert_eq!(looks.take::<()>(of, Err(failure())).unwrap(), None);
+    /// A fulfiller's order that was shipped at the fifth second, and a notification that is visible when asked for the
+    /// second time; counts how often that is.
+    async fn late() -> (Bench, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
+            if !call.uri.contains("shipping-notifications") {
+                let order =
+                    r#"{"outboundId":"O1","status":"Shipped","statusTimestamp":{"shipped":"2026-01-05T08:00:05Z"}"#;
+                return Reply::json(200, &format!(r#"{{"data":[{order},{stamp}}}]}}"#));
             }
-            assert!(looks.set_aside().is_err(), "nothing else was shown");
+            match counted.fetch_add(1, Ordering::Relaxed) {
+                0 => Reply::json(200, "[]"),
+                _ => Reply::json(
+                    200,
+                    &format!(r#"[{{"outboundShippingNotificationId":"S1","outboundId":"O1",{stamp}}}]"#),
+                ),
+            }
+        })
+        .await;
+        (bench, asked)
+    }
+
+    #[tokio::test]
+    async fn a_notification_that_becomes_visible_after_its_order_is_told() {
+        let (bench, asked) = late().await;
+        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            told.push(reader.read(window, Telling::since(window.from)).await.unwrap().events);
         }
-        let mut looks = Looks::new(true);
-        for of in 0..3 {
-            looks.take::<()>(of, Err(failure())).unwrap();
+        assert_eq!((told, asked.load(Ordering::Relaxed)), (vec![0, 1, 0, 0], 2));
+    }
+
+    #[tokio::test]
+    async fn another_period_is_told_of_an_order_that_was_asked_for_its_notifications() {
+        let (bench, _) = late().await;
+        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        for _ in 0..2 {
+            assert_eq!(reader.read(window, Telling::since(at(20))).await.unwrap().events, 0);
         }
-        assert!(looks.take::<()>(3, Err(failure())).is_err(), "it is not asked on and on");
-        let mut looks = Looks::new(true);
-        assert_eq!(looks.take(0, Ok(())).unwrap(), Some(()));
-        for of in 1..20 {
-            looks.take::<()>(of, Err(failure())).unwrap();
-        }
-        let aside: Vec<i32> = looks.set_aside().unwrap().into_iter().map(|(of, _)| of).collect();
-        assert_eq!(aside, (1..20).collect::<Vec<_>>());
-        assert!(Looks::new(false).take::<()>(0, Err(failure())).is_err(), "not before it has lasted");
+        assert_eq!(reader.read(window, Telling::since(at(0))).await.unwrap().events, 0, "nothing has changed");
+        let reader = Reader { asks_again: true, ..reader };
+        assert_eq!(reader.read(window, Telling::since(at(0))).await.unwrap().events, 1);
     }
 
     #[tokio::test]

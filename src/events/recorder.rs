@@ -153,7 +153,15 @@ impl Recorder {
             return Ok(());
         }
         let parked: Vec<Parked> = items.iter().map(|item| self.park(feed, item, reason)).collect();
-        let appended = self.journal.append(Append { parked, ..Append::default() }).await?;
+        self.append(feed, Append { parked, ..Append::default() }).await
+    }
+
+    /// Writes what has nothing to tell.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn append(&self, feed: FeedName, append: Append) -> Result<(), store::Error> {
+        let appended = self.journal.append(append).await?;
         self.note_parked(feed, &appended.parked);
         Ok(())
     }

@@ -81,11 +81,6 @@ impl Stall {
         }
     }
 
-    /// Whether the feed has failed for so long that it was told.
-    pub(super) fn is_told(&self) -> bool {
-        self.failing.as_ref().is_some_and(|failing| failing.is_told)
-    }
-
     async fn failed(&mut self, now: DateTime<Utc>, error: &Error) -> Result<(), store::Error> {
         let begun = || Failing { since: now, begun: Instant::now(), failures: 0, is_told: false };
         let failing = self.failing.get_or_insert_with(begun);

@@ -9,6 +9,9 @@ use crate::schema::event::EntityData;
 /// How far FFN's stamp of a status may be from its stamp of the change that brought it.
 const SAME_CHANGE: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
 
+/// How much earlier than its order was shipped a shipping notification may have been made.
+const SAME_SHIPPING: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+
 /// What the rules read of an entity; everything may be missing but the id.
 pub(super) struct Entity<'a> {
     pub resource: &'static Resource,
@@ -193,6 +196,20 @@ pub(super) fn shipped_order(order: &RawValue) -> Option<(String, Known)> {
         || entity.stamped_steps().iter().any(|(status, _)| has_left(status));
     let known = Known { changed_at: entity.changed_at, ..Known::default() };
     is_shipped.then_some((entity.id, known))
+}
+
+/// See [`super::shows_shipping`]. A status without a time is shipped with any, and a notification without one is it.
+pub(super) fn shows_shipping(order: &RawValue, notifications: &[Box<RawValue>]) -> bool {
+    const SHIPPED: [&str; 2] = ["PartiallyShipped", "Shipped"];
+    let Ok(entity) = Entity::read(FeedName::Outbounds, order) else { return true };
+    let stamped = entity.stamped_steps().into_iter().filter(|(status, _)| SHIPPED.contains(&status.as_str()));
+    match stamped.map(|(_, at)| at).max() {
+        Some(at) => notifications.iter().any(|notification| {
+            let shown = Entity::read(FeedName::OutboundShipments, notification).ok();
+            shown.and_then(|shown| shown.created_at).is_none_or(|made| made > at - SAME_SHIPPING)
+        }),
+        None => !notifications.is_empty() || !entity.status.is_some_and(|status| SHIPPED.contains(&status.as_str())),
+    }
 }
 
 /// Of what happened before a snapshot, where the creation is and what led to the status that it shows. Nothing of

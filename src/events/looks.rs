@@ -1,0 +1,186 @@
+//! What is asked for by its id, one after the other, while a window is read: a fulfiller's orders for their shipping
+//! notifications, and returns that have left their window.
+//!
+//! One that FFN fails to show (5xx, no answer in time, nonsense) must not keep the others. They are shown first, and the
+//! reading fails at its end, so that the checkpoint stays and the one is asked for again. If it goes on for long while
+//! others are shown, the one is set aside. If nothing at all is shown, it is FFN that fails.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ffn;
+use crate::store::{KnownEntity, Parked};
+
+/// More failures than these, and nothing that is shown, are an outage: no more are asked for.
+const MOST_FAILURES: usize = 3;
+
+/// What FFN has failed to show, by its id, and since when while it showed others. Shared by the readings of a feed.
+#[derive(Debug, Clone, Default)]
+pub struct Failing(Arc<Mutex<HashMap<String, Option<Instant>>>>);
+
+impl Failing {
+    /// Sorts what is to be asked for: at the end what FFN failed to show the last time.
+    pub(super) fn sort<T>(&self, looks: &mut [T], id: impl Fn(&T) -> &str) {
+        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.sort_by_key(|look| failing.contains_key(id(look)));
+    }
+}
+
+/// Something that FFN has failed to show.
+pub(super) struct Failed {
+    /// Its id.
+    pub id: String,
+    /// How.
+    pub error: ffn::Error,
+    /// What is parked when it is set aside.
+    pub parked: Vec<Parked>,
+    /// What is known then.
+    pub known: Option<KnownEntity>,
+}
+
+/// The looks of one reading.
+pub(super) struct Looks {
+    failing: Failing,
+    /// How long one may fail before it is set aside; `None` if the first failure ends the reading.
+    patience: Option<Duration>,
+    is_shown: bool,
+    failed: Vec<Failed>,
+}
+
+impl Looks {
+    pub(super) fn new(failing: Failing, patience: Option<Duration>) -> Self {
+        Self { failing, patience, is_shown: false, failed: Vec::new() }
+    }
+
+    /// FFN has shown one, or refused just that one.
+    pub(super) fn shown(&mut self) {
+        self.is_shown = true;
+    }
+
+    /// Whether it failed in this reading.
+    pub(super) fn has_failed(&self, id: &str) -> bool {
+        self.failed.iter().any(|failed| failed.id == id)
+    }
+
+    /// FFN has failed to show this one; the reading goes on.
+    ///
+    /// # Errors
+    /// It ends here: it is an outage, or the account's matter, or nothing is ever set aside.
+    pub(super) fn failed(&mut self, failed: Failed) -> Result<(), ffn::Error> {
+        if self.patience.is_none() || !failed.error.may_be_about_this_one() {
+            return Err(failed.error);
+        }
+        if !self.is_shown && self.failed.len() >= MOST_FAILURES {
+            self.note();
+            return Err(failed.error);
+        }
+        self.failed.push(failed);
+        Ok(())
+    }
+
+    /// At the end of a reading: what is to be set aside.
+    ///
+    /// # Errors
+    /// Why the window has to be read again; what is to be set aside is given with it.
+    pub(super) fn end(mut self) -> (Vec<Failed>, Result<(), ffn::Error>) {
+        self.note();
+        let (patience, failing) = (self.patience.unwrap_or(Duration::MAX), self.failing.0.clone());
+        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |failed: &mut Failed| {
+            let since = failing.get(&failed.id).copied().flatten();
+            since.is_some_and(|since| since.elapsed() >= patience)
+        };
+        let over: Vec<Failed> = self.failed.extract_if(.., is_over).collect();
+        for failed in &over {
+            failing.remove(&failed.id);
+        }
+        (over, self.failed.into_iter().next().map_or(Ok(()), |failed| Err(failed.error)))
+    }
+
+    /// Writes down what failed, and nothing else: whatever was shown since does not fail any more.
+    fn note(&mut self) {
+        let mut failing = self.failing.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids: HashSet<&str> = self.failed.iter().map(|failed| failed.id.as_str()).collect();
+        if self.is_shown {
+            failing.retain(|id, _| ids.contains(id.as_str()));
+        }
+        for id in ids {
+            let since = failing.entry(id.to_owned()).or_default();
+            if self.is_shown && since.is_none() {
+                *since = Some(Instant::now());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(id: &str) -> Failed {
+        let error = ffn::Error::Unreadable { operation: "return.get", reason: "it is no JSON".to_owned() };
+        Failed { id: id.to_owned(), error, parked: Vec::new(), known: None }
+    }
+
+    /// A reading in which these are asked for, and FFN fails to show those that begin with `F`. What is set aside, and
+    /// whether the window has to be read again.
+    fn read(failing: &Failing, patience: Duration, ids: &[&str]) -> (Vec<String>, bool) {
+        let mut looks = Looks::new(failing.clone(), Some(patience));
+        let mut ids = ids.to_vec();
+        failing.sort(&mut ids, |id| id);
+        for id in ids {
+            if !id.starts_with('F') {
+                looks.shown();
+            } else if looks.failed(failed(id)).is_err() {
+                return (Vec::new(), true);
+            }
+        }
+        let (over, ended) = looks.end();
+        (over.into_iter().map(|failed| failed.id).collect(), ended.is_err())
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn one_that_fails_is_set_aside_after_a_while_and_not_at_its_first_failure() {
+        let failing = Failing::default();
+        assert_eq!(read(&failing, LONG, &["F1", "A"]), (vec![], true));
+        let (mut over, is_read_again) = read(&failing, Duration::ZERO, &["F1", "F2", "A"]);
+        over.sort_unstable();
+        assert_eq!((over, is_read_again), (vec!["F1".to_owned(), "F2".to_owned()], false));
+        assert_eq!(read(&failing, LONG, &["F1", "A"]), (vec![], true), "it begins anew");
+        // Once it is shown, nothing is held against it.
+        assert_eq!(read(&failing, LONG, &["A"]), (vec![], false));
+        assert!(failing.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_outage_sets_nothing_aside_and_is_not_asked_on_and_on() {
+        let failing = Failing::default();
+        for _ in 0..3 {
+            assert_eq!(read(&failing, Duration::ZERO, &["F1"]), (vec![], true));
+            assert_eq!(read(&failing, Duration::ZERO, &["F1", "F2", "F3", "F4", "F5"]), (vec![], true));
+        }
+        // It does not count how long it lasted.
+        assert!(failing.0.lock().unwrap().values().all(Option::is_none));
+        let mut looks = Looks::new(failing, Some(LONG));
+        let asked = (0..9).take_while(|id| looks.failed(failed(&format!("F{id}"))).is_ok()).count();
+        assert_eq!(asked, MOST_FAILURES);
+    }
+
+    #[test]
+    fn many_that_fail_do_not_hide_one_that_would_be_shown() {
+        let failing = Failing::default();
+        let ids = ["F1", "F2", "F3", "F4", "A"];
+        assert_eq!(read(&failing, LONG, &ids), (vec![], true));
+        assert_eq!(read(&failing, LONG, &ids), (vec![], true));
+        let known = failing.0.lock().unwrap().clone();
+        assert!(known.len() == 4 && known.values().all(Option::is_some), "{known:?}");
+    }
+
+    #[test]
+    fn without_patience_the_first_failure_ends_it() {
+        assert!(Looks::new(Failing::default(), None).failed(failed("F1")).is_err());
+    }
+}
