@@ -5,6 +5,7 @@ pub mod cause;
 pub mod clock;
 pub mod entity;
 pub mod feed;
+pub mod fit;
 pub mod listing;
 pub mod message;
 pub mod resource;

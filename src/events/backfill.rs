@@ -21,6 +21,8 @@ use crate::ffn::users;
 const LONGEST: TimeDelta = TimeDelta::days(1);
 /// How far a window reaches into the one before: whether FFN counts a bound to a window is not known (contract 7.4).
 const SEAM: TimeDelta = TimeDelta::seconds(1);
+/// The shortest window that is asked for instead of one that FFN refuses.
+const SHORTEST: TimeDelta = TimeDelta::minutes(1);
 /// How far a round of reading on reaches into the one before: a change may become visible late (contract 7.6, rule 2).
 const LATE: TimeDelta = TimeDelta::minutes(15);
 /// How often the last window is read on at the most. More often only what changes all the time can bring something.
@@ -64,32 +66,75 @@ pub async fn backfill(
     let present = recorder.client.server_now() - safety_lag;
     // An entry of a ledger never changes: it stands where it was written.
     let end = if period.feed == FeedName::Stocks { period.to.min(present) } else { present };
-    let windows = slices(period.from, end);
     let telling = Telling { until: period.to, ..Telling::since(period.from) };
     let reader = Reader { asks_again: true, ..Reader::new(period.feed, recorder.clone()) };
-    let last = windows.last().copied().filter(|_| period.feed != FeedName::Stocks);
-    let (mut events, of) = (0, windows.len() as u64 + u64::from(last.is_some()));
-    for (window, read) in windows.into_iter().zip(1..) {
-        events += reader.read(window, telling).await?.events;
-        told(Step { read, of, events });
+    let mut slices = Slices { longest: LONGEST };
+    let reads_on = period.feed != FeedName::Stocks && period.from < end;
+    let (mut read, mut events, mut from) = (0, 0, period.from);
+    while from < end {
+        let (done, found) = slices.read(&reader, from, end, telling).await?;
+        (from, read, events) = (done, read + 1, events + found);
+        told(Step { read, of: read + slices.count(from, end) + u64::from(reads_on), events });
     }
-    if let Some(last) = last {
-        let mut from = last.from;
+    if reads_on {
+        // What changes while it is read is in none of these windows.
+        let mut from = period.from.max(end - LONGEST);
         events += until_nothing_new(async || {
             let to = after_now(recorder, safety_lag).await;
-            let mut found = 0;
+            let (mut begin, mut found) = (from, 0);
             // More than a day may have passed meanwhile.
-            for window in slices(from, to) {
-                found += reader.read(window, telling).await?.events;
+            while begin < to {
+                let (done, new) = slices.read(&reader, begin, to, telling).await?;
+                (begin, found) = (done, found + new);
             }
             // What changes while this is read is after it.
             from = from.max(to - LATE);
             Ok(found)
         })
         .await?;
-        told(Step { read: of, of, events });
+        read += 1;
+        told(Step { read, of: read, events });
     }
     Ok(events)
+}
+
+/// Windows that cover a stretch of time, each of a day at the most (contract 7.6, rule 3), or of what FFN takes.
+struct Slices {
+    longest: TimeDelta,
+}
+
+impl Slices {
+    /// The first window of what is left.
+    fn first(&self, from: DateTime<Utc>, end: DateTime<Utc>) -> Window {
+        Window { from: from - SEAM, to: (from - SEAM + self.longest).min(end) }
+    }
+
+    /// How many windows are left.
+    fn count(&self, from: DateTime<Utc>, end: DateTime<Utc>) -> u64 {
+        let (left, each) = ((end - from).num_seconds(), (self.longest - SEAM).num_seconds());
+        u64::try_from(left).unwrap_or(0).div_ceil(u64::try_from(each).unwrap_or(1).max(1))
+    }
+
+    /// Reads the first window of what is left, in half as long ones while FFN refuses it. Gives its end, and the new
+    /// events.
+    async fn read(
+        &mut self,
+        reader: &Reader,
+        from: DateTime<Utc>,
+        end: DateTime<Utc>,
+        telling: Telling,
+    ) -> Result<(DateTime<Utc>, usize), Error> {
+        loop {
+            let window = self.first(from, end);
+            match reader.read(window, telling).await {
+                Ok(read) => return Ok((window.to, read.events)),
+                Err(error) if error.is_about_the_window() && window.to - window.from >= SHORTEST * 2 => {
+                    self.longest = (window.to - window.from) / 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// Reads until nothing new comes, after the first round, which may take long. Gives the events of all rounds.
@@ -132,27 +177,15 @@ pub async fn rehearse(
     Ok(rehearsal.counts())
 }
 
-/// Windows of at most a day that cover a stretch of time (contract 7.6, rule 3).
-fn slices(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Window> {
-    let mut slices = Vec::new();
-    let mut begin = from;
-    while begin < to {
-        let from = begin - SEAM;
-        let end = (from + LONGEST).min(to);
-        slices.push(Window { from, to: end });
-        begin = end;
-    }
-    slices
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use chrono::SubsecRound;
 
-    use super::super::testing::{Bench, shown, updates};
+    use super::super::testing::{Bench, bounds, shown, updates};
     use super::*;
+    use crate::ffn::testing::Reply;
     use crate::store::{Journal, ParkedFilter, Parking};
 
     /// With windows that end in the future nothing is waited for.
@@ -241,9 +274,39 @@ mod tests {
     #[test]
     fn slices_cover_a_stretch_without_a_gap_whoever_has_the_bounds() {
         let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
-        let bounds: Vec<_> =
-            slices(at(0), at(180_000)).iter().map(|it| (it.from.timestamp(), it.to.timestamp())).collect();
-        assert_eq!(bounds, [(-1, 86_399), (86_398, 172_798), (172_797, 180_000)]);
-        assert!(slices(at(3), at(3)).is_empty());
+        let slices = Slices { longest: LONGEST };
+        let (mut from, mut bounds) = (at(0), Vec::new());
+        while from < at(180_000) {
+            let left = slices.count(from, at(180_000));
+            let window = slices.first(from, at(180_000));
+            bounds.push((window.from.timestamp(), window.to.timestamp(), left));
+            from = window.to;
+        }
+        assert_eq!(bounds, [(-1, 86_399, 3), (86_398, 172_798, 2), (172_797, 180_000, 1)]);
+        assert_eq!(slices.count(at(3), at(3)), 0);
+    }
+
+    #[tokio::test]
+    async fn windows_that_ffn_refuses_are_read_in_shorter_ones() {
+        let from = Utc::now().trunc_subsecs(3) - TimeDelta::hours(60);
+        let items: Vec<_> = (1..60)
+            .map(|hour| shown(&format!("P{hour}"), from + TimeDelta::hours(hour), from + TimeDelta::hours(hour)))
+            .collect();
+        for (longest, told) in
+            [(TimeDelta::hours(12), Ok(59)), (TimeDelta::minutes(30), Ok(59)), (TimeDelta::zero(), Err(()))]
+        {
+            let items = items.clone();
+            let bench = Bench::new(move |call| match bounds(call) {
+                Some((from, to)) if to - from > longest => Reply::json(400, ""),
+                _ => updates(call, &items),
+            })
+            .await;
+            let period = Period { feed: FeedName::Products, from, to: Utc::now() };
+            let mut steps = Vec::new();
+            let read = backfill(&bench.recorder, period, LAG, |step| steps.push((step.read, step.of))).await;
+            assert_eq!(read.map_err(|_| ()), told, "{longest}");
+            let (read, of) = steps.last().copied().unwrap_or_default();
+            assert!(read == of && steps.iter().all(|(read, of)| read <= of), "{steps:?}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Why reading from FFN into the journal failed.
 
+use http::StatusCode;
+
 use crate::{ffn, store};
 
 /// Why a reading failed. Whatever of it was stored stays; reading it again does no harm.
@@ -17,4 +19,15 @@ pub enum Error {
     /// An answer that repeats itself.
     #[error("the feed makes no sense: {0}")]
     Nonsense(String),
+}
+
+impl Error {
+    /// Whether a window that ends earlier, or is shorter, may be read.
+    pub(super) fn is_about_the_window(&self) -> bool {
+        match self {
+            Self::Ffn(error) => error.status() == Some(StatusCode::BAD_REQUEST),
+            Self::Endless(_) => true,
+            Self::Store(_) | Self::Nonsense(_) => false,
+        }
+    }
 }

@@ -203,6 +203,9 @@ mod tests {
         fn checkpoint<'a>(&'a self, _: &'a AccountName, _: FeedName) -> Pending<'a, Option<Checkpoint>> {
             panic!("notices ask for nothing")
         }
+        fn go_back<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Checkpoint) -> Pending<'a, ()> {
+            panic!("notices move no checkpoint")
+        }
         fn known<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Vec<String>) -> Pending<'a, HashMap<String, Known>> {
             panic!("notices ask for nothing")
         }

@@ -1,16 +1,15 @@
 //! How long a feed waits before it is polled again.
 //!
 //! - Not at all while it is behind; quick while things happen, and back to the configured interval when nothing does.
-//! - A feed that fails backs off alone, or waits for as long as FFN asks.
+//! - A feed that fails backs off alone, or waits for as long as FFN asks. A window of another shape is tried soon.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use http::StatusCode;
 
 use super::Error;
 use super::poller::Polled;
-use crate::domain::feed::Window;
+use crate::domain::fit::Fit;
 use crate::ffn;
 
 /// How often a feed looks whether somebody has signed in; that asks the store, not FFN.
@@ -31,33 +30,33 @@ pub(super) struct Pace {
     longest: Duration,
     interval: Duration,
     backoff: ExponentialBackoff,
-    /// Windows that FFN has refused, one after the other.
-    pub(super) refusals: u32,
+    /// The windows that FFN takes.
+    pub(super) fit: Fit,
 }
 
 impl Pace {
     pub(super) fn new(poll_interval: Duration) -> Self {
-        Self { longest: poll_interval, interval: poll_interval, backoff: backoff(poll_interval), refusals: 0 }
+        Self { longest: poll_interval, interval: poll_interval, backoff: backoff(poll_interval), fit: Fit::default() }
     }
 
     /// How long to wait after this poll.
     pub(super) fn wait_after(&mut self, polled: &Result<Polled, Error>) -> Duration {
         match polled {
             Ok(Polled { events, is_behind }) => {
-                self.refusals = 0;
                 self.backoff = backoff(self.longest);
                 self.interval = next_interval(self.longest, self.interval, *events > 0);
                 if *is_behind { Duration::ZERO } else { self.interval }
             }
             Err(error) => {
-                self.refusals = refusals_after(error, self.refusals);
+                let soon = self.longest.min(QUICKEST);
                 let asked = match error {
+                    error if error.is_about_the_window() && self.fit.is_trying() => Some(soon),
                     Error::Ffn(ffn::Error::NoToken {
                         source: ffn::auth::Error::NeedsLogin { .. } | ffn::auth::Error::ClientRefused { .. },
                         ..
                     }) => Some(self.longest.min(LOGIN_LOOK)),
                     // No wait at all would be a call after the other.
-                    Error::Ffn(error) => error.retry_after().map(|wait| wait.max(self.longest.min(QUICKEST))),
+                    Error::Ffn(error) => error.retry_after().map(|wait| wait.max(soon)),
                     _ => None,
                 };
                 asked.or_else(|| self.backoff.next()).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
@@ -72,16 +71,6 @@ fn next_interval(longest: Duration, last: Duration, is_busy: bool) -> Duration {
     if is_busy { quick } else { (last * 2).clamp(quick, longest) }
 }
 
-/// How many refusals in a row there have been after another failure: what can only help is an earlier end or a shorter
-/// window.
-fn refusals_after(error: &Error, refusals: u32) -> u32 {
-    match error {
-        Error::Ffn(error) if error.status() == Some(StatusCode::BAD_REQUEST) => refusals + 1,
-        Error::Endless(_) => Window::shorter_after(refusals),
-        _ => refusals,
-    }
-}
-
 fn backoff(poll_interval: Duration) -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(poll_interval.min(FIRST_WAIT))
@@ -93,8 +82,12 @@ fn backoff(poll_interval: Duration) -> ExponentialBackoff {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use http::StatusCode;
+
     use super::*;
     use crate::domain::account::AccountName;
+    use crate::domain::feed::Window;
     use crate::ffn::auth;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -175,14 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn refusals_count_until_a_window_is_read() {
-        let mut pace = Pace::new(SECOND);
-        let mut after = |polled| {
-            pace.wait_after(&polled);
-            pace.refusals
-        };
-        assert_eq!((after(refused(400)), after(refused(400)), after(refused(503)), after(failed())), (1, 2, 2, 2));
-        assert_eq!(after(Err(Error::Endless(String::new()))), Window::shorter_after(2));
-        assert_eq!(after(BUSY), 0);
+    fn another_window_is_tried_soon_as_long_as_there_is_one() {
+        let now = DateTime::UNIX_EPOCH;
+        let window = Window { from: now, to: now + TimeDelta::hours(1) };
+        for polled in [refused(400), Err(Error::Endless(String::new()))] {
+            let mut pace = Pace::new(60 * SECOND);
+            assert!(pace.wait_after(&polled) >= FIRST_WAIT, "no other is tried");
+            pace.fit.too_long(window, now, TimeDelta::zero());
+            assert_eq!(pace.wait_after(&polled), SECOND);
+            assert!(pace.wait_after(&refused(503)) >= FIRST_WAIT);
+        }
     }
 }

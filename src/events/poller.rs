@@ -18,10 +18,14 @@ use super::stall::Stall;
 use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
 use crate::domain::feed::{Checkpoint, FeedName, Window};
+use crate::domain::fit::Fit;
 use crate::ffn::feeds::Feed;
 use crate::ffn::users;
 use crate::store::Append;
 use crate::telemetry::Chain;
+
+/// How far two clocks of FFN's may be apart.
+const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
 /// Follows one feed of one account.
 #[derive(Clone)]
@@ -57,7 +61,7 @@ impl Poller {
                 () = stop.cancelled() => return,
                 polled = async {
                     stall.look().await;
-                    let polled = self.poll(pace.refusals).await;
+                    let polled = self.poll(&mut pace.fit).await;
                     self.account_for(&polled);
                     stall.note(&polled).await;
                     polled
@@ -96,54 +100,79 @@ impl Poller {
         self.reader.feed
     }
 
-    /// Reads one window; after refusals one that ends earlier.
+    /// Reads one window, of those that FFN takes.
     ///
     /// # Errors
     /// See [`Error`]. The checkpoint is where it was.
-    pub async fn poll(&self, refusals: u32) -> Result<Polled, Error> {
+    pub async fn poll(&self, fit: &mut Fit) -> Result<Polled, Error> {
         let (client, journal) = (&self.reader.recorder.client, &self.reader.recorder.journal);
         let known = journal.checkpoint(self.account(), self.feed()).await?;
         if let Some(checkpoint) = known {
             // The lag shows from the start, also while FFN can't be reached.
             self.show_position(checkpoint.position);
         }
-        if !client.knows_clock() {
+        if !client.knows_clock() || known.is_some_and(|checkpoint| checkpoint.position > client.server_now()) {
             // Windows end on the server's clock, and any answer tells it.
             users::current_user(client).await?;
         }
         let checkpoint = match known {
-            Some(checkpoint) => checkpoint,
+            Some(checkpoint) => self.go_back(checkpoint).await?,
             None => self.begin().await?,
         };
-        let now = client.server_now();
-        let Some(window) = self.window(&checkpoint, now, refusals) else {
+        let (now, overlap) = (client.server_now(), self.overlap());
+        let Some(window) = fit.window(&checkpoint, now, overlap, self.safety_lag()) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
+        let is_slice = fit.is_slice(window, now, self.safety_lag());
         // What an item shows of later is told by the next window, which has all that was between.
         let telling = Telling { until: window.to, ..telling(checkpoint, window.from, self.memory) };
-        let Read { mut events, end } = self.reader.read(window, telling).await?;
+        let read = self.reader.read(window, telling).await;
+        match &read {
+            Ok(_) => fit.accepted(is_slice, overlap),
+            Err(Error::Endless(_)) => fit.too_long(window, checkpoint.position, overlap),
+            Err(error) if error.is_about_the_window() => {
+                fit.refused(window, is_slice, checkpoint.position, overlap);
+            }
+            Err(_) => {}
+        }
+        let Read { mut events, end } = read?;
         if self.feed() == FeedName::Stocks {
             // What is found in the list may have come after the window.
             let telling = Telling { until: DateTime::<Utc>::MAX_UTC, ..telling };
-            events += ledger::mend(&self.reader.recorder, telling, self.overlap(), client.server_now()).await?;
+            events += ledger::mend(&self.reader.recorder, telling, overlap, client.server_now()).await?;
         }
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
         let read = Window { to: position, ..window };
-        let again = read.again(&checkpoint, self.overlap(), client.server_now());
+        let again = read.again(&checkpoint, overlap, client.server_now());
         let moved = Checkpoint { position, again, ..checkpoint };
         let append = Append { checkpoint: Some((self.account().clone(), self.feed(), moved)), ..Append::default() };
         journal.append(append).await?;
         self.show_position(position);
-        // One that was refused ends earlier for another reason: if the next one is refused as well, it has to wait.
-        let is_slice = refusals == 0 && window.to < now - self.safety_lag();
-        let lag = client.server_now() - position;
-        let is_behind = position > checkpoint.position && (is_slice || lag > TimeDelta::hours(1));
-        Ok(Polled { events, is_behind })
+        Ok(Polled { events, is_behind: is_slice && position > checkpoint.position })
+    }
+
+    /// A checkpoint far ahead of FFN's clock was set when an answer had a wrong `Date`, and what has happened since then was
+    /// not read: it goes back to where it was before, or a day. What was told is not told again.
+    async fn go_back(&self, checkpoint: Checkpoint) -> Result<Checkpoint, Error> {
+        let now = self.reader.recorder.client.server_now();
+        let Checkpoint { started_at, position, again, .. } = checkpoint;
+        if position <= now + FAR_AHEAD {
+            return Ok(checkpoint);
+        }
+        let before = again.map(|again| again.from).filter(|from| *from <= now);
+        let started_at = started_at.min(now);
+        let position = before.unwrap_or(now - TimeDelta::days(1)).max(started_at);
+        let back = Checkpoint { started_at, position, again: None, ..checkpoint };
+        tracing::error!(account = %self.account(), feed = %self.feed(), was = %checkpoint.position, server_now = %now, %position, "the checkpoint was ahead of FFN's clock, which must have been wrong: the feed is read again from before");
+        self.reader.recorder.journal.go_back(self.account(), self.feed(), back).await?;
+        Ok(back)
     }
 
     /// Makes the first checkpoint of a feed.
     async fn begin(&self) -> Result<Checkpoint, Error> {
-        let now = self.reader.recorder.client.server_now().trunc_subsecs(3);
+        let server_now = self.reader.recorder.client.server_now();
+        // Where FFN's `Date` is ahead of what it goes by, what happens now would be before the start.
+        let now = server_now.min(Utc::now().max(server_now - FAR_AHEAD)).trunc_subsecs(3);
         let (started_at, with_snapshot) = match self.config.start {
             Start::Now => (now, false),
             // What has no list can't be looked at: it begins now.
@@ -164,12 +193,6 @@ impl Poller {
 
     fn safety_lag(&self) -> TimeDelta {
         TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX)
-    }
-
-    /// The window to read; after refusals one that ends earlier.
-    fn window(&self, checkpoint: &Checkpoint, server_now: DateTime<Utc>, refusals: u32) -> Option<Window> {
-        let window = Window::after(checkpoint, server_now, self.overlap(), self.safety_lag())?;
-        window.after_refusals(checkpoint.position, self.overlap(), refusals)
     }
 
     fn show_position(&self, position: DateTime<Utc>) {
@@ -224,6 +247,7 @@ mod tests {
 
     use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
+    use crate::domain::feed::Again;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::{Journal, ParkedFilter, Parking};
 
@@ -265,14 +289,9 @@ mod tests {
         let since = Utc::now() - TimeDelta::hours(3);
         bench.read_to(FEED, since.timestamp()).await;
         let poller = poller(&bench, Duration::from_secs(30));
-        let (mut pace, mut tries) = (Pace::new(poller.config.poll_interval), 0);
-        loop {
-            let polled = poller.poll(pace.refusals).await;
-            let Err(error) = &polled else { break };
-            assert!(matches!(error, Error::Endless(_)), "{error:?}");
-            let before = pace.refusals;
-            pace.wait_after(&polled);
-            assert!(pace.refusals > before.max(3));
+        let (mut fit, mut tries) = (Fit::default(), 0);
+        while let Err(error) = poller.poll(&mut fit).await {
+            assert!(matches!(error, Error::Endless(_)) && fit.is_trying(), "{error:?}");
             tries += 1;
         }
         assert_eq!(tries, 2, "3 hours, 1.5 hours");
@@ -321,6 +340,40 @@ mod tests {
         .await;
         bench.read_to(FEED, (now - TimeDelta::minutes(10)).timestamp()).await;
         run_until(poller(&bench, Duration::from_millis(1)), async || !bench.told().await.is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_a_wrong_clock_has_set_far_ahead_goes_back() {
+        let now = Utc::now();
+        let before = now - TimeDelta::days(3);
+        for (again, earliest) in [(None, now - TimeDelta::hours(23)), (Some(before), before)] {
+            let items = [
+                shown("P1", earliest, earliest),
+                shown("P2", now - TimeDelta::minutes(1), now - TimeDelta::minutes(1)),
+            ];
+            let bench = Bench::new(move |call| updates(call, &items)).await;
+            let again = again.map(|from| Again { from, until: now + TimeDelta::days(10) });
+            let position = now + TimeDelta::days(10);
+            let ahead = Checkpoint { started_at: DateTime::UNIX_EPOCH, position, with_snapshot: false, again };
+            let checkpoint = Some((bench.recorder.account().clone(), FEED, ahead));
+            bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+            run_until(poller(&bench, HOUR), async || bench.told().await.len() == 2).await;
+            let left = position - super::tests::position(&bench).await;
+            assert!(left > TimeDelta::days(9), "{left}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_happens_after_the_start_is_told_though_the_date_is_ahead_of_what_ffn_goes_by() {
+        let bench = Bench::new(|call| {
+            let date = Utc::now() + TimeDelta::minutes(10);
+            updates(call, &[]).with("date", &date.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        })
+        .await;
+        let before = Utc::now();
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        let begun = bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap().unwrap().started_at;
+        assert!(before.trunc_subsecs(3) <= begun && begun <= Utc::now(), "{begun}");
     }
 
     #[tokio::test]

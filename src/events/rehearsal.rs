@@ -106,6 +106,10 @@ impl Journal for Rehearsal {
     fn holes<'a>(&'a self, account: &'a AccountName) -> Pending<'a, Vec<(String, Known)>> {
         self.real.holes(account)
     }
+    /// A rehearsal moves no checkpoint.
+    fn go_back<'a>(&'a self, _: &'a AccountName, _: FeedName, _: Checkpoint) -> Pending<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
     fn checkpoint<'a>(&'a self, account: &'a AccountName, feed: FeedName) -> Pending<'a, Option<Checkpoint>> {
         self.real.checkpoint(account, feed)
     }

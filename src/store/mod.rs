@@ -232,6 +232,9 @@ pub trait Journal: Send + Sync {
     /// How far a feed has been read, or `None` before its first start.
     fn checkpoint<'a>(&'a self, account: &'a AccountName, feed: FeedName) -> Pending<'a, Option<Checkpoint>>;
 
+    /// Sets a feed back to an earlier checkpoint.
+    fn go_back<'a>(&'a self, account: &'a AccountName, feed: FeedName, to: Checkpoint) -> Pending<'a, ()>;
+
     /// What is known of these entities; those never seen are missing from the answer.
     fn known<'a>(
         &'a self,

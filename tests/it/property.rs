@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use ffn_bridge::domain::feed::FeedName;
+use ffn_bridge::domain::fit::Fit;
+use ffn_bridge::events;
 use ffn_bridge::events::Polled;
-use ffn_bridge::{events, ffn};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -292,7 +293,7 @@ impl Run {
 
     /// Reads a feed to the present, in as many lives as it takes.
     async fn read(&mut self, feed: FeedName) {
-        let mut refusals = 0;
+        let (mut fit, mut other) = (Fit::default(), Fit::default());
         for _ in 0..400 {
             let two = self.rng.u8(..8) == 0;
             let door = self.door.clone();
@@ -303,7 +304,7 @@ impl Run {
                 biased;
                 () = door.crashed() => None,
                 polled = async {
-                    if two { tokio::join!(poller.poll(refusals), poller.poll(refusals)).0 } else { poller.poll(refusals).await }
+                    if two { tokio::join!(poller.poll(&mut fit), poller.poll(&mut other)).0 } else { poller.poll(&mut fit).await }
                 } => Some(polled),
             };
             let position = self.reading().await.position(feed).await;
@@ -315,7 +316,7 @@ impl Run {
             self.trace.push((feed, format!("at {now} to {position:?}: {outcome}")));
             match polled {
                 None => self.reading = None,
-                Some(Ok(Polled { is_behind: true, .. })) => refusals = 0,
+                Some(Ok(Polled { is_behind: true, .. })) => {}
                 Some(Ok(_)) => {
                     let told = self.reading().await.journal().await.len();
                     self.polled.entry(feed).or_default().push(check::Poll {
@@ -325,10 +326,7 @@ impl Run {
                     });
                     return;
                 }
-                Some(Err(events::Error::Ffn(error))) => {
-                    refusals += u32::from(error.status().is_some_and(|status| status == 400));
-                    drop::<ffn::Error>(error);
-                }
+                Some(Err(events::Error::Ffn(_))) => {}
                 Some(Err(error)) => panic!("{feed}: {error:?}"),
             }
         }
@@ -361,12 +359,11 @@ impl Run {
         let again = Reading::begin(&setup, &self.dir.path().join("again.db")).await;
         again.learn_clock().await;
         for feed in &self.world.feeds {
-            let mut refusals = 0;
+            let mut fit = Fit::default();
             loop {
-                match again.poller(*feed).poll(refusals).await {
+                match again.poller(*feed).poll(&mut fit).await {
                     Ok(Polled { is_behind: false, .. }) => break,
-                    Ok(_) => refusals = 0,
-                    Err(_) => refusals += 1,
+                    Ok(_) | Err(_) => {}
                 }
             }
         }
@@ -501,7 +498,7 @@ async fn a_window_is_read_to_its_end_though_its_orders_go_on_to_change() {
             Some(json!({"post": path, "body": {"internalNote": format!("text {n}")}}))
         });
         door.plan(Plan { between: edits.collect(), ..Plan::default() });
-        reading.poller(feed).poll(0).await.unwrap();
+        reading.poller(feed).poll(&mut Fit::default()).await.unwrap();
         assert!(door.rest().len() > 900, "{feed}: it was read more than a few times");
         if feed == FeedName::Outbounds {
             let told = reading.journal().await;

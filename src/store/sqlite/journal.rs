@@ -39,6 +39,25 @@ impl Journal for Sqlite {
         }))
     }
 
+    fn go_back<'a>(&'a self, account: &'a AccountName, feed: FeedName, to: Checkpoint) -> Pending<'a, ()> {
+        let account = account.to_string();
+        Box::pin(self.handle.call(Access::Write, "set a checkpoint back", move |connection| {
+            let again = to.again.map(|again| serde_json::to_string(&again)).transpose();
+            connection
+                .prepare_cached(
+                    "UPDATE checkpoints SET started_at = ?3, position = ?4, again = ?5 WHERE account = ?1 AND feed = ?2",
+                )?
+                .execute(params![
+                    account,
+                    feed.as_str(),
+                    to.started_at.timestamp_millis(),
+                    to.position.timestamp_millis(),
+                    again.map_err(corrupt("a checkpoint"))?,
+                ])?;
+            Ok(())
+        }))
+    }
+
     fn known<'a>(
         &'a self,
         account: &'a AccountName,

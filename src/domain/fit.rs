@@ -1,0 +1,318 @@
+//! Which windows FFN accepts is found out by asking (contract 7.4 and 7.6, rule 7), and remembered while a feed is
+//! followed: it refuses an end ahead of its clock, and perhaps a window that is too long.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::feed::{Checkpoint, Window};
+
+/// The longest window that is asked for at once (contract 7.6, rule 3).
+const LONGEST_WINDOW: TimeDelta = TimeDelta::hours(24);
+/// The least that is new in a window which is made shorter.
+const SHORTEST: TimeDelta = TimeDelta::seconds(1);
+/// How far the end of a refused window steps back.
+const STEP_BACK: TimeDelta = TimeDelta::seconds(30);
+/// Steps back before the window is shortened instead.
+const STEPS_BACK: i32 = 3;
+/// What is further back than this has another reason than a clock.
+const MOST_BACK: TimeDelta = TimeDelta::minutes(15);
+
+/// The windows of a feed, as FFN takes them.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    /// How much earlier they end than they could.
+    back: TimeDelta,
+    /// How much is new in them at the most, if FFN does not take those of a day.
+    slice: Option<TimeDelta>,
+    /// The shortest that was too long: what has to be read once more is left out of one that would be as long.
+    too_long: Option<TimeDelta>,
+    /// Refusals one after the other.
+    run: Option<Run>,
+    later: Trial,
+    longer: Trial,
+}
+
+/// Windows that were refused since one was accepted.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    steps: i32,
+    /// `back` before them.
+    back: TimeDelta,
+}
+
+impl Fit {
+    /// The next window after a checkpoint, or `None` while there is nothing new to ask for.
+    ///
+    /// It begins `overlap` before the position, because a change may become visible late, and ends
+    /// `safety_lag` behind `server_now`, because the server refuses an end ahead of its clock. After a
+    /// long outage it is cut to a day with its overlap, or with one of more than half a day to half a day without.
+    ///
+    /// What has to be read once more is part of it, as far as it is not longer than a day then.
+    pub fn window(
+        &self,
+        checkpoint: &Checkpoint,
+        server_now: DateTime<Utc>,
+        overlap: TimeDelta,
+        safety_lag: TimeDelta,
+    ) -> Option<Window> {
+        let position = checkpoint.position;
+        let slice = self.slice.unwrap_or_else(|| longest_slice(overlap));
+        let to = (server_now - safety_lag - self.back).min(position + slice);
+        let again = checkpoint.again.map(|again| again.from.max(to - LONGEST_WINDOW));
+        let again = again.filter(|from| self.too_long.is_none_or(|too_long| to - *from < too_long));
+        (to > position).then_some(Window { from: again.unwrap_or(position).min(position - overlap), to })
+    }
+
+    /// Whether a window ends where it does because it would be too long else.
+    pub fn is_slice(&self, window: Window, server_now: DateTime<Utc>, safety_lag: TimeDelta) -> bool {
+        window.to < server_now - safety_lag - self.back
+    }
+
+    /// Whether another window is to be tried soon: the last one was refused.
+    pub fn is_trying(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// FFN has taken this window. After some that it took, it is tried whether it takes a later end, or more at once.
+    pub fn accepted(&mut self, is_slice: bool, overlap: TimeDelta) {
+        self.run = None;
+        if let Some(slice) = self.slice.filter(|_| is_slice && self.longer.is_time()) {
+            self.slice = Some(slice * 2).filter(|slice| *slice < longest_slice(overlap));
+        }
+        if self.back > TimeDelta::zero() && !is_slice && self.later.is_time() {
+            self.back = (self.back - STEP_BACK).max(TimeDelta::zero());
+        }
+    }
+
+    /// FFN has refused this window. First it ends earlier: the clocks may differ. Then it may be too long.
+    pub fn refused(&mut self, window: Window, is_slice: bool, position: DateTime<Utc>, overlap: TimeDelta) {
+        let run = self.run.get_or_insert(Run { steps: 0, back: self.back });
+        if !is_slice && run.steps < STEPS_BACK {
+            run.steps += 1;
+            self.back += STEP_BACK;
+            self.later.has_failed();
+        } else {
+            self.too_long(window, position, overlap);
+        }
+    }
+
+    /// Only a shorter window than this can be read. What has to be read once more goes first, so that what is new is told
+    /// in its order. If nothing is left, it was not the length, and it begins anew: with an end that is earlier still, if
+    /// that may be it.
+    pub fn too_long(&mut self, window: Window, position: DateTime<Utc>, overlap: TimeDelta) {
+        let before = self.run.map_or(self.back, |run| run.back);
+        let length = window.to - window.from;
+        self.too_long = Some(self.too_long.map_or(length, |too_long| too_long.min(length)));
+        self.longer.has_failed();
+        let slice = (window.to - position) / 2;
+        if window.from < position - overlap || slice >= SHORTEST {
+            self.run.get_or_insert(Run { steps: 0, back: before }).steps = STEPS_BACK;
+            if window.from >= position - overlap {
+                (self.slice, self.back) = (Some(slice), before);
+            }
+        } else {
+            let back = Some(before + STEP_BACK * STEPS_BACK).filter(|back| *back <= MOST_BACK);
+            *self = Self { back: back.unwrap_or_default(), ..Self::default() };
+        }
+    }
+}
+
+/// How much is new at the most in a window of a day.
+fn longest_slice(overlap: TimeDelta) -> TimeDelta {
+    (LONGEST_WINDOW - overlap).max(LONGEST_WINDOW / 2)
+}
+
+/// Whether more may be asked for is tried after some windows that were accepted, and less often each time it may not.
+#[derive(Debug, Clone)]
+struct Trial {
+    accepted: u32,
+    after: u32,
+    is_on: bool,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        Self { accepted: 0, after: 4, is_on: false }
+    }
+}
+
+impl Trial {
+    const MOST: u32 = 512;
+
+    fn is_time(&mut self) -> bool {
+        if self.is_on {
+            self.after = Self::default().after;
+        }
+        self.accepted += 1;
+        self.is_on = self.accepted >= self.after;
+        if self.is_on {
+            self.accepted = 0;
+        }
+        self.is_on
+    }
+
+    fn has_failed(&mut self) {
+        if std::mem::take(&mut self.is_on) {
+            self.after = (self.after * 2).min(Self::MOST);
+        }
+        self.accepted = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::feed::Again;
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    const OVERLAP: TimeDelta = TimeDelta::seconds(300);
+    const LAG: TimeDelta = TimeDelta::seconds(5);
+
+    fn read_to(seconds: i64, again: Option<Again>) -> Checkpoint {
+        Checkpoint { started_at: at(0), position: at(seconds), with_snapshot: false, again }
+    }
+
+    fn first(checkpoint: &Checkpoint, server_now: i64) -> Option<Window> {
+        Fit::default().window(checkpoint, at(server_now), OVERLAP, LAG)
+    }
+
+    #[test]
+    fn window_reaches_back_by_the_overlap_and_stays_behind_the_server() {
+        assert_eq!(first(&read_to(1_000_000, None), 1_000_030), Some(Window { from: at(999_700), to: at(1_000_025) }));
+    }
+
+    #[test]
+    fn no_window_before_the_server_has_moved_on() {
+        let checkpoint = read_to(1_000_000, None);
+        assert_eq!((first(&checkpoint, 1_000_005), first(&checkpoint, 999_000)), (None, None));
+    }
+
+    #[test]
+    fn a_long_outage_is_worked_off_in_slices_of_a_day() {
+        assert_eq!(first(&read_to(0, None), 10 * 86_400), Some(Window { from: at(-300), to: at(86_100) }));
+        // An overlap of a day leaves no day for what is new.
+        let window = Fit::default().window(&read_to(0, None), at(10 * 86_400), TimeDelta::days(1), LAG);
+        assert_eq!(window, Some(Window { from: at(-86_400), to: at(43_200) }));
+    }
+
+    #[test]
+    fn what_was_longer_than_the_overlap_is_read_again_for_as_long() {
+        let before = read_to(10_000, None);
+        let short = first(&before, 10_035).unwrap();
+        assert_eq!(short.again(&before, OVERLAP, at(10_036)), None);
+        let long = first(&before, 12_005).unwrap();
+        let again = long.again(&before, OVERLAP, at(12_020));
+        assert_eq!(again, Some(Again { from: at(9_700), until: at(12_320) }));
+        // A window that ends before that is not enough.
+        let next = read_to(12_000, again);
+        let early = first(&next, 12_300).unwrap();
+        assert_eq!((early.from, early.again(&next, OVERLAP, at(12_301))), (at(9_700), again));
+        let next = read_to(12_295, again);
+        let longer = first(&next, 12_315).unwrap();
+        assert_eq!(
+            longer.again(&read_to(12_000, again), OVERLAP, at(12_320)),
+            Some(Again { from: at(9_700), until: at(12_620) })
+        );
+        let late = first(&next, 12_326).unwrap();
+        assert_eq!((late.from, late.again(&next, OVERLAP, at(12_327))), (at(9_700), None));
+        // Never longer than a day, and never less than the overlap.
+        let begun = read_to(86_400, Some(Again { from: at(0), until: at(86_500) }));
+        assert_eq!(first(&begun, 90_000).unwrap().from, at(90_000 - 5 - 86_400));
+        assert_eq!(first(&begun, 900_000).unwrap().from, at(86_100));
+    }
+
+    /// Reads from one instant to another what FFN takes. How many windows it refused, and how many it took.
+    fn read(fit: &mut Fit, from: i64, now: i64, takes: impl Fn(Window) -> bool) -> (u32, u32) {
+        let (mut checkpoint, mut refused, mut taken) = (read_to(from, None), 0, 0);
+        while let Some(window) = fit.window(&checkpoint, at(now), OVERLAP, LAG) {
+            assert!(refused + taken < 10_000, "{fit:?}");
+            let is_slice = fit.is_slice(window, at(now), LAG);
+            if takes(window) {
+                fit.accepted(is_slice, OVERLAP);
+                checkpoint.position = window.to;
+                taken += 1;
+            } else {
+                fit.refused(window, is_slice, checkpoint.position, OVERLAP);
+                refused += 1;
+            }
+        }
+        assert!(checkpoint.position >= at(now) - LAG - MOST_BACK);
+        (refused, taken)
+    }
+
+    #[test]
+    fn the_longest_window_that_is_taken_is_found_and_remembered() {
+        for (longest, most_refused, most_taken) in [(86_400, 0, 11), (43_200, 5, 41), (3600, 20, 350), (1800, 20, 700)]
+        {
+            let mut fit = Fit::default();
+            let takes = |window: Window| window.to - window.from <= TimeDelta::seconds(longest);
+            let (refused, taken) = read(&mut fit, 0, 10 * 86_400, takes);
+            assert!(refused <= most_refused && taken <= most_taken, "{longest}: {refused} refused, {taken} taken");
+            assert!(!fit.is_trying());
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_gone_is_noticed() {
+        let mut fit = Fit::default();
+        read(&mut fit, 0, 86_400, |window| window.to - window.from <= TimeDelta::seconds(1800));
+        let (refused, taken) = read(&mut fit, 86_400, 20 * 86_400, |_| true);
+        assert!(refused == 0 && taken < 100, "{taken}");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_found_and_remembered() {
+        for ahead in [20, 40, 200, 600] {
+            let mut fit = Fit::default();
+            let mut checkpoint = read_to(0, None);
+            let mut refused = 0;
+            for now in (0..3600).step_by(5) {
+                // The clock that windows go by says more than that which decides.
+                let Some(window) = fit.window(&checkpoint, at(now + ahead), OVERLAP, LAG) else { continue };
+                let is_slice = fit.is_slice(window, at(now + ahead), LAG);
+                if window.to <= at(now) {
+                    fit.accepted(is_slice, OVERLAP);
+                    checkpoint.position = window.to;
+                } else {
+                    fit.refused(window, is_slice, checkpoint.position, OVERLAP);
+                    refused += 1;
+                }
+            }
+            assert!(checkpoint.position > at(3600 - 120), "{ahead}: {checkpoint:?} {fit:?}");
+            assert!(refused < 200, "{ahead}: {refused} of 720");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_for_another_reason_begins_anew_with_windows_of_a_day() {
+        let mut fit = Fit::default();
+        let checkpoint = read_to(0, None);
+        let mut lengths = Vec::new();
+        for _ in 0..40 {
+            let window = fit.window(&checkpoint, at(86_000), OVERLAP, LAG).unwrap();
+            lengths.push((window.to - window.from).num_seconds());
+            fit.refused(window, fit.is_slice(window, at(86_000), LAG), at(0), OVERLAP);
+        }
+        assert_eq!(lengths[..5], [86_295, 86_265, 86_235, 86_205, 43_252]);
+        assert_eq!(lengths.iter().filter(|length| **length > 80_000).count(), 8, "{lengths:?}");
+    }
+
+    #[test]
+    fn what_has_to_be_read_once_more_is_left_out_before_what_is_new() {
+        let checkpoint = read_to(86_000, Some(Again { from: at(0), until: at(90_000) }));
+        let mut fit = Fit::default();
+        let window = fit.window(&checkpoint, at(86_105), OVERLAP, LAG).unwrap();
+        assert_eq!(window, Window { from: at(0), to: at(86_100) });
+        fit.too_long(window, at(86_000), OVERLAP);
+        for (now, new) in [(86_105, 86_100), (86_135, 86_130)] {
+            let shorter = fit.window(&checkpoint, at(now), OVERLAP, LAG).unwrap();
+            assert_eq!(shorter, Window { from: at(85_700), to: at(new) }, "it is not tried again");
+            fit.accepted(false, OVERLAP);
+        }
+        // What is shorter is tried.
+        let checkpoint = read_to(86_000, Some(Again { from: at(40_000), until: at(90_000) }));
+        assert_eq!(fit.window(&checkpoint, at(86_105), OVERLAP, LAG).unwrap().from, at(40_000));
+    }
+}
