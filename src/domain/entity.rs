@@ -31,8 +31,8 @@ pub struct Known {
     pub versions: Option<Versions>,
 }
 
-/// Changes kept per entity, the first and the last: more than a reading tells again, little enough to stay small. What
-/// is forgotten here, the journal still refuses by its id.
+/// Changes kept per entity, the first, those of statuses and the last: more than a reading tells again, little enough to
+/// stay small. What is forgotten here, the journal still refuses by its id.
 const TOLD_KEPT: usize = 64;
 
 impl Known {
@@ -43,8 +43,10 @@ impl Known {
         }
         self.told.push(change.to_owned());
         if self.told.len() > TOLD_KEPT {
-            // Each reading tells again how it began.
-            self.told.remove(1);
+            // Each reading tells again how it began, and which statuses it reached when.
+            let told = &self.told;
+            let oldest = (1..told.len()).find(|at| told.get(*at).is_some_and(|told| !told.contains(OF)));
+            self.told.remove(oldest.unwrap_or(1));
         }
     }
 
@@ -258,6 +260,12 @@ mod tests {
         }
         assert_eq!(known.told.len(), TOLD_KEPT);
         assert!(known.has_told("0") && known.has_told("199") && !known.has_told("1"));
+        // Statuses stay, if they are not that many.
+        known.remember(&told_of("200", "Locked"));
+        (201..400).for_each(|change| known.remember(&change.to_string()));
+        assert!(known.has_told("200") && known.has_told("399") && !known.has_told("201"));
+        (400..600).for_each(|change| known.remember(&told_of(&change.to_string(), "Locked")));
+        assert!(known.told.len() == TOLD_KEPT && known.has_told("0") && known.has_told("599"));
     }
 
     #[test]

@@ -360,12 +360,10 @@ impl Run {
         again.learn_clock().await;
         for feed in &self.world.feeds {
             let mut fit = Fit::default();
-            loop {
-                match again.poller(*feed).poll(&mut fit).await {
-                    Ok(Polled { is_behind: false, .. }) => break,
-                    Ok(_) | Err(_) => {}
-                }
-            }
+            let is_read = async |fit: &mut Fit| {
+                matches!(again.poller(*feed).poll(fit).await, Ok(Polled { is_behind: false, .. }))
+            };
+            while !is_read(&mut fit).await {}
         }
         let all = again.journal().await;
         let ids = |rows: &[(String, String, Value)]| rows.iter().map(|(id, ..)| id.clone()).collect::<BTreeSet<_>>();

@@ -518,7 +518,7 @@ impl<'a> Entity<'a> {
                 && is_open(&other.status)
                 && steps.iter().any(|step| step.status == status)
                 && is_news(&other.id)
-                && scope.telling.includes(other.at)
+                && (scope.telling.includes(other.at) || scope.telling.snapshot.is_some())
                 && edits.iter().any(|at| *at > other.at && is_news(&id_of(*at)))
         })
     }
@@ -615,8 +615,7 @@ impl Step {
 
     /// What is remembered when it has been told.
     fn memory(&self) -> String {
-        let is_plain = self.basis == Basis::Stamped && self.id == id_of(self.at);
-        if is_plain { entity::told_of(&self.id, &self.status) } else { self.id.clone() }
+        entity::told_of(&self.id, &self.status)
     }
 }
 

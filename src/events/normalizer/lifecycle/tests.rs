@@ -142,6 +142,30 @@ fn a_status_that_went_back_between_two_polls_is_told_though_ffn_kept_its_first_t
 }
 
 #[test]
+fn a_first_look_shows_the_status_that_it_went_back_to() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:05:00"), ("locked", "08:10:00")];
+    let back = order("Acknowledged", &times, "08:20:00", "");
+    let telling = Telling::with_snapshot(time("2026-01-05T09:00:00Z"));
+    let mut known = None;
+    let events: Vec<Told> =
+        drafts(FeedName::Outbounds, &back, &[], &mut known, telling).into_iter().map(tell).collect();
+    assert_eq!(names(&events), ["created", "acknowledged"]);
+    assert!(drafts(FeedName::Outbounds, &back, &[], &mut known, telling).is_empty());
+}
+
+#[test]
+fn a_status_is_not_forgotten_for_many_edits() {
+    let (mut known, times) = (None, [("pending", "08:00:00"), ("acknowledged", "08:05:00"), ("locked", "08:06:00")]);
+    assert_eq!(read(&order("Locked", &times, "08:06:00", ""), &mut known).len(), 4);
+    for minute in 10..60 {
+        for second in [10, 20, 30] {
+            let edited = order("Locked", &times, &format!("08:{minute}:{second}"), "");
+            assert_eq!(names(&read(&edited, &mut known)), ["updated"]);
+        }
+    }
+}
+
+#[test]
 fn an_edit_names_the_changed_fields_and_keeps_apart_from_a_step() {
     let mut known = None;
     let times = [("pending", "08:00:00")];
