@@ -219,7 +219,7 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
                 _ => drive::describe(world, kind, n),
             })
         }
-        ("POST", ["outbounds", name, action @ ("advance" | "status" | "delete")]) => {
+        ("POST", ["outbounds", name, action @ ("advance" | "status" | "change" | "delete")]) => {
             let n = world.any_name(name).ok_or_else(|| (404, format!("no outbound {name}")))?;
             match *action {
                 "advance" => {
@@ -231,6 +231,11 @@ fn act(world: &mut World, method: &str, path: &[&str], query: &[(String, String)
                     let force: Force = read(body)?;
                     world.set_status(n, &force.status, Actor::House);
                     Ok(one(world, n, json!([force.status])))
+                }
+                "change" => {
+                    let told = drive::told(body)?;
+                    world.change(n, &told, true, true).map_err(|fail| conflict(fail.message))?;
+                    Ok(one(world, n, json!([])))
                 }
                 "delete" => {
                     world.delete(n);

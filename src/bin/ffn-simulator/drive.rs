@@ -19,7 +19,7 @@ use crate::things::{Kind, merge};
 use crate::warehouse::Advance;
 use crate::world::World;
 
-fn told(body: &[u8]) -> Result<Json, (u16, String)> {
+pub(crate) fn told(body: &[u8]) -> Result<Json, (u16, String)> {
     let text = std::str::from_utf8(body).map_err(bad)?;
     let value = Json::parse(if text.trim().is_empty() { "{}" } else { text }).map_err(bad)?;
     if matches!(value, Json::Obj(_)) { Ok(value) } else { Err(bad("an object is needed")) }

@@ -76,10 +76,18 @@ impl Door {
     /// Control requests, one after the other; those that can't be are left out.
     pub async fn script(&self, steps: Vec<Value>) -> Vec<Value> {
         let body = json!({"steps": steps, "stop_on_error": false}).to_string();
-        let request = self.inner.http.post(format!("{}/_simulator/script", self.inner.simulator)).body(body);
+        let request = self.inner.http.post(format!("{}/_simulator/script", self.inner.simulator)).body(body.clone());
         let text = request.send().await.unwrap().text().await.unwrap();
         let answer: Value = serde_json::from_str(&text).unwrap();
-        answer["results"].as_array().unwrap_or_else(|| panic!("{text}")).clone()
+        let results = answer["results"].as_array().unwrap_or_else(|| panic!("{text}")).clone();
+        // What can't be is a conflict, or about something that was not made. Anything else would be a history in which
+        // nothing happens.
+        let odd = results.iter().find(|result| match result["status"].as_u64() {
+            Some(404) => result["body"]["error"].as_str().is_none_or(|error| error.contains("control request")),
+            status => !matches!(status, Some(200..=299 | 409)),
+        });
+        assert!(odd.is_none(), "{odd:?} of {body}");
+        results
     }
 }
 

@@ -126,8 +126,9 @@ impl History {
                 post(&at("advance"), json!({"to": "Shipped", "partial": self.rng.bool(), "gap_ms": gap}))
             }
             0..=9 => post(&at("advance"), json!({"steps": self.rng.u8(1..=3), "gap_ms": gap})),
-            10..=13 => self.edit(&at("change"), "internalNote"),
-            14 => post(&at("touch"), json!({})),
+            10..=12 => self.edit(&at("change"), "internalNote"),
+            // An order that goes its way can't be changed by that; it is by others.
+            13..=14 => post(&at("touch"), json!({})),
             15 => post(&at("advance"), json!({"to": "Locked"})),
             16 => post(&at("advance"), json!({"to": "Canceled"})),
             17 => post(&at("advance"), json!({"to": "Shipped", "partial": true, "gap_ms": gap})),
