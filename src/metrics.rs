@@ -345,4 +345,19 @@ mod tests {
         assert!(text.contains("ffn_bridge_build_info{version="), "{text}");
         assert!(text.contains("process_resident_memory_bytes"), "{text}");
     }
+
+    #[test]
+    fn every_metric_is_in_the_readme() {
+        let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let (code, _) = include_str!("metrics.rs").split_once("#[cfg(test)]").unwrap();
+        let names: Vec<&str> = code.split("&registry,").skip(1).map(|call| call.split('"').nth(1).unwrap()).collect();
+        assert!(names.len() > 30, "{names:?}");
+        for name in names.iter().map(|name| name.strip_prefix("ffn_bridge_").unwrap_or(name)) {
+            assert!(
+                readme.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`ffn_bridge_{name}`"))),
+                "{name}"
+            );
+        }
+    }
 }

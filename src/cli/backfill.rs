@@ -15,8 +15,10 @@ use crate::config::Config;
 use crate::domain::account::AccountName;
 use crate::domain::feed::FeedName;
 use crate::domain::message::rfc3339;
+use crate::events::Recorder;
 use crate::events::backfill::{Period, backfill, rehearse};
 use crate::ffn::config::RateLimit;
+use crate::ffn::{self, users};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -44,10 +46,15 @@ fn feed(text: &str) -> Result<FeedName, String> {
     text.parse().map_err(|()| format!("it is no feed; there is {}", all()))
 }
 
+/// The present of FFN's clock. What happens from here on is the feeds', and not missing.
+async fn now_at_ffn(recorder: &Recorder) -> Result<DateTime<Utc>, ffn::Error> {
+    users::current_user(&recorder.client).await?;
+    // It is known to the second.
+    Ok(recorder.client.server_now() + TimeDelta::seconds(1))
+}
+
 pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    // Without an end it goes on to the present of FFN's clock.
-    let to = arguments.to.unwrap_or(DateTime::<Utc>::MAX_UTC);
-    if arguments.from >= to {
+    if let Some(to) = arguments.to.filter(|to| arguments.from >= *to) {
         let from = rfc3339(arguments.from);
         complain(&format!("ffn-bridge: --from ({from}) has to be before --to ({})", rfc3339(to)));
         return Ok(ExitCode::from(2));
@@ -63,6 +70,13 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
     let safety_lag = TimeDelta::from_std(account.events.safety_lag).unwrap_or_default();
     let mut signals = Signals::new()?;
     let recorder = recorder(config, &account, opened(config).await?)?;
+    let to = match arguments.to {
+        Some(to) => to,
+        None => tokio::select! {
+            now = now_at_ffn(&recorder) => now.context("FFN could not be asked for its time; nothing was read")?,
+            () = signals.recv() => bail!("interrupted; nothing was read"),
+        },
+    };
     let mut total = 0;
     for feed in feeds {
         let period = Period { feed, from: arguments.from, to };

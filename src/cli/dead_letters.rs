@@ -12,7 +12,7 @@ use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::json;
 
-use super::{clean, complain, explained, link, time};
+use super::{agreed, clean, complain, explained, link, time};
 use crate::app::Signals;
 use crate::broker::{Browse, Link, Publisher};
 use crate::commands::dead_letters::{DeadLetter, Filter, put_back};
@@ -224,7 +224,7 @@ impl Work {
                     }
                 }
             }
-            if !chosen.is_empty() && agreed(chosen.len()).await? {
+            if !chosen.is_empty() && agreed(&letters(chosen.len() as u64)).await? {
                 for delivery in &chosen {
                     browse.settle(delivery).await?;
                     tally.done += 1;
@@ -276,18 +276,6 @@ impl Work {
         let failed = *interrupted || left > 0 || !missing.is_empty();
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
-}
-
-/// Asks on the terminal.
-async fn agreed(number: usize) -> anyhow::Result<bool> {
-    let number = u64::try_from(number).unwrap_or(u64::MAX);
-    write!(io::stderr(), "drop {} for good? Type yes: ", letters(number))?;
-    // The connection lives meanwhile.
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    Ok(answer.await??.trim() == "yes")
 }
 
 fn letters(number: u64) -> String {

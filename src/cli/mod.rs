@@ -191,6 +191,17 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
+/// Asks on the terminal whether so many are to be dropped.
+async fn agreed(what: &str) -> anyhow::Result<bool> {
+    write!(io::stderr(), "drop {what} for good? Type yes: ")?;
+    // Connections live meanwhile.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    Ok(answer.await??.trim() == "yes")
+}
+
 /// A connection to the broker for a command of a person's.
 fn link(config: &Config, name: &str) -> Arc<Link> {
     Arc::new(Link::new(config.broker.url.clone(), name, None))

@@ -1,6 +1,6 @@
-//! `ffn-bridge parked list|show|retry`: items of feeds that could not be told as events.
+//! `ffn-bridge parked list|show|retry|drop`: items of feeds that could not be told as events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use chrono::SubsecRound;
 use serde_json::json;
 
-use super::{clean, complain, opened};
+use super::{agreed, clean, complain, opened};
 use crate::config::Config;
 use crate::domain::account::AccountName;
 use crate::domain::message::rfc3339;
 use crate::events::Recorder;
 use crate::events::parked::{self, Retried};
-use crate::store::{ParkedEntry, ParkedFilter, Parking, Sqlite};
+use crate::store::{Append, Journal, ParkedEntry, ParkedFilter, Parking, Sqlite};
 use crate::telemetry::Chain;
 
 /// Items that are read at a time.
@@ -30,7 +30,9 @@ pub(super) enum Action {
         id: i64,
     },
     /// Tries again to tell items as events; those that can be told are not parked any more
-    Retry(Retry),
+    Retry(Chosen),
+    /// Takes items out for good
+    Drop(Removal),
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +50,7 @@ pub(super) struct List {
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Retry {
+pub(super) struct Chosen {
     /// Their numbers
     #[arg(value_name = "ID")]
     ids: Vec<i64>,
@@ -57,12 +59,22 @@ pub(super) struct Retry {
     all: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Removal {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Does not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 pub(super) async fn run(config: &Config, action: &Action) -> anyhow::Result<ExitCode> {
     let store = opened(config).await?;
     match action {
         Action::List(arguments) => list(&store, arguments).await,
         Action::Show { id } => show(&store, *id).await,
-        Action::Retry(arguments) => retry(config, store, arguments).await,
+        Action::Retry(chosen) => retry(config, store, chosen).await,
+        Action::Drop(removal) => drop_chosen(&store, removal).await,
     }
 }
 
@@ -113,25 +125,59 @@ fn none(id: i64) -> String {
     format!("ffn-bridge: no item {id} is parked; `ffn-bridge parked list` shows those that are")
 }
 
-async fn retry(config: &Config, store: Arc<Sqlite>, arguments: &Retry) -> anyhow::Result<ExitCode> {
+async fn retry(config: &Config, store: Arc<Sqlite>, chosen: &Chosen) -> anyhow::Result<ExitCode> {
     let mut attempts = Attempts { config, store: store.clone(), recorders: BTreeMap::new(), told: 0, stayed: 0 };
-    if arguments.all {
-        let mut after = 0;
-        loop {
-            let entries = store.parked(ParkedFilter::default(), after, PAGE).await?;
-            let Some(last) = entries.last() else { break };
-            after = last.id;
-            for entry in &entries {
-                attempts.attempt(entry.id).await?;
-            }
-        }
-    }
-    for id in &arguments.ids {
-        attempts.attempt(*id).await?;
+    for id in chosen.ids(&store).await? {
+        attempts.attempt(id).await?;
     }
     let Attempts { told, stayed, .. } = attempts;
     writeln!(io::stdout(), "told {told} {}; {stayed} could not be told", if told == 1 { "item" } else { "items" })?;
     Ok(if stayed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Chosen {
+    /// Their numbers: those given, or of all that are parked now.
+    async fn ids(&self, store: &Sqlite) -> anyhow::Result<Vec<i64>> {
+        if !self.all {
+            return Ok(self.ids.clone());
+        }
+        let mut ids = Vec::new();
+        loop {
+            let entries = store.parked(ParkedFilter::default(), ids.last().copied().unwrap_or_default(), PAGE).await?;
+            if entries.is_empty() {
+                return Ok(ids);
+            }
+            ids.extend(entries.iter().map(|entry| entry.id));
+        }
+    }
+}
+
+/// Takes out what a person has seen to. A number that is not there keeps no other.
+async fn drop_chosen(store: &Sqlite, Removal { chosen, yes }: &Removal) -> anyhow::Result<ExitCode> {
+    if !yes && !io::stdin().is_terminal() {
+        complain("ffn-bridge: dropped is gone for good, and there is no terminal to ask on: say --yes");
+        return Ok(ExitCode::from(2));
+    }
+    let (mut found, mut missing) = (BTreeSet::new(), false);
+    for id in chosen.ids(store).await? {
+        match store.parked_item(id).await? {
+            Some(parked) => {
+                if found.insert(id) && !yes {
+                    writeln!(io::stdout(), "{}", line(&parked.entry))?;
+                }
+            }
+            None => {
+                complain(&none(id));
+                missing = true;
+            }
+        }
+    }
+    let items = format!("{} parked item{}", found.len(), if found.len() == 1 { "" } else { "s" });
+    if found.is_empty() || *yes || agreed(&items).await? {
+        store.append(Append { unparked: found.into_iter().collect(), ..Append::default() }).await?;
+        writeln!(io::stdout(), "dropped {items}")?;
+    }
+    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Items that are tried again, one after the other.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::complain;
 use crate::events;
@@ -16,36 +16,49 @@ const LINE: Duration = Duration::from_secs(5);
 /// The progress of one thing.
 pub(super) struct Progress {
     unit: &'static str,
+    is_terminal: bool,
     bar: Option<ProgressBar>,
     told: Instant,
+}
+
+/// A bar that nobody sees yet, of which so much is done. Its speed, and the time that is left, begin from here: what was
+/// done before, by another process perhaps, took no time of this one.
+fn bar(unit: &str, done: u64, of: u64) -> ProgressBar {
+    let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {unit}{{speed}}  {{msg}}");
+    let speed = |state: &ProgressState, out: &mut dyn Write| {
+        let rate = state.per_sec();
+        if rate > 0.0 {
+            // What can't be shown is left out.
+            write!(out, ", {rate:.1}/s, {:#} left", HumanDuration(state.eta())).ok();
+        }
+    };
+    let style = ProgressStyle::with_template(&template).map(|style| style.with_key("speed", speed));
+    let bar = ProgressBar::with_draw_target(Some(of), ProgressDrawTarget::hidden())
+        // A template that can't be read is a fault of this function; the usual look does as well.
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_position(done);
+    // It counts what lies between two ticks, and this is the first.
+    bar.tick();
+    bar.reset_eta();
+    bar.reset_elapsed();
+    bar
 }
 
 impl Progress {
     /// Of so many of these: `events`.
     pub(super) fn new(unit: &'static str) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let bar = BARS.add(ProgressBar::new(0));
-            let style = ProgressStyle::with_template(&format!(
-                "{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{rate}}, {{eta}} left  {{msg}}"
-            ));
-            // `per_sec` has four decimals.
-            let rate = |state: &ProgressState, out: &mut dyn Write| {
-                // What can't be shown is left out.
-                write!(out, "{:.1}/s", state.per_sec()).ok();
-            };
-            let style = style.map(|style| style.with_key("rate", rate));
-            // A template that can't be read is a fault of this line; the usual look does as well.
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        Self { unit, bar, told: Instant::now() }
+        Self { unit, is_terminal: io::stderr().is_terminal(), bar: None, told: Instant::now() }
     }
 
     pub(super) fn show(&mut self, done: u64, of: u64, more: &str) {
-        match &self.bar {
+        match &mut self.bar {
             Some(bar) => {
                 bar.set_length(of);
                 bar.set_position(done);
+                bar.set_message(more.to_owned());
+            }
+            None if self.is_terminal => {
+                let bar = self.bar.insert(BARS.add(bar(self.unit, done, of)));
                 bar.set_message(more.to_owned());
             }
             None if self.told.elapsed() >= LINE => {
@@ -70,7 +83,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Shows on a terminal how far the snapshots of a running bridge are; never ends.
 pub(super) async fn of_snapshots(progress: events::Progress) {
-    let mut bar = None;
+    let mut shown: Option<(Vec<String>, Progress)> = None;
     loop {
         let (mut done, mut of, mut names) = (0, 0, Vec::new());
         for (account, feed, progress) in progress.all() {
@@ -80,15 +93,31 @@ pub(super) async fn of_snapshots(progress: events::Progress) {
                 names.push(format!("{account}/{feed}"));
             }
         }
-        if names.is_empty() {
-            bar.take().iter().for_each(Progress::clear);
-        } else {
-            bar.get_or_insert_with(|| Progress::new("rows")).show(
-                done,
-                of,
-                &format!("snapshot of {}", names.join(", ")),
-            );
+        // Of other feeds other rows are done: that is no speed.
+        if let Some((_, bar)) = shown.take_if(|(before, _)| *before != names) {
+            bar.clear();
+        }
+        if !names.is_empty() {
+            let message = format!("snapshot of {}", names.join(", "));
+            shown.get_or_insert_with(|| (names, Progress::new("rows"))).1.show(done, of, &message);
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_before_counts_neither_for_the_speed_nor_for_the_time_left() {
+        let bar = bar("rows", 1_883, 16_000);
+        assert_eq!((bar.position(), bar.length()), (1_883, Some(16_000)));
+        assert_eq!((bar.per_sec(), bar.eta()), (0.0, Duration::ZERO));
+        std::thread::sleep(Duration::from_millis(100));
+        bar.set_position(1_893);
+        let rate = bar.per_sec();
+        assert!(0.0 < rate && rate <= 100.0, "{rate}");
+        assert!(bar.eta() > Duration::from_secs(100), "{:?}", bar.eta());
     }
 }

@@ -143,7 +143,7 @@ fn line(delivery: &Delivery, color: bool) -> String {
         words.push(format!("changed: {}", list("changed")));
     }
     if data.get("inferred").and_then(Value::as_bool) == Some(true) {
-        words.push("(between two polls)".to_owned());
+        words.push("(inferred)".to_owned());
     }
     if delivery.header("cloudEvents_snapshot").as_deref() == Some("true") {
         words.push("(was there)".to_owned());

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::config::Start;
 use super::poller::telling;
 use super::progress::SnapshotProgress;
 use super::recorder::Recorder;
@@ -54,11 +55,16 @@ impl Lister {
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = RETRY.build();
         let mut trouble = None;
+        let begun = Utc::now();
+        let mut is_shown = false;
         loop {
             let mut wait = LATE;
             let mut failed = None;
-            for feed in self.config.feeds.clone() {
-                let Some(list) = Feed::of(feed).list else { continue };
+            if !is_shown {
+                // A store that can't be read fails the turns as well, which say so.
+                is_shown = self.show_start(begun).await.is_ok();
+            }
+            for (feed, list) in self.lists() {
                 let Some(turn) = stop.run_until_cancelled(self.turn(feed, list)).await else { return };
                 match turn {
                     Ok(next) => wait = wait.min(next),
@@ -91,6 +97,37 @@ impl Lister {
 
     fn account(&self) -> &str {
         self.recorder.account().as_str()
+    }
+
+    /// The feeds that have a list.
+    fn lists(&self) -> impl Iterator<Item = (FeedName, Endpoint)> {
+        let feeds = self.config.feeds.clone().into_iter();
+        feeds.filter_map(|feed| Some((feed, Feed::of(feed).list?)))
+    }
+
+    /// Shows how far each list is before its first turn, which may be long in coming: also what never is must be seen.
+    async fn show_start(&self, begun: DateTime<Utc>) -> Result<(), Error> {
+        let (journal, account) = (&self.recorder.journal, self.recorder.account());
+        for (feed, _) in self.lists() {
+            let checkpoint = journal.checkpoint(account, feed).await?;
+            let swept = journal.listing(account, feed, Purpose::Sweep).await?.and_then(|listing| listing.ended_at);
+            self.show_swept(feed, swept.or(checkpoint.map(|it| it.started_at)).unwrap_or(begun));
+            if checkpoint.map_or(self.config.start == Start::Snapshot, |it| it.with_snapshot) {
+                match journal.listing(account, feed, Purpose::Snapshot).await? {
+                    Some(listing) => self.show(feed, &listing),
+                    None => {
+                        let complete = &self.recorder.metrics.snapshot_complete;
+                        complete.with_label_values(&[self.account(), feed.as_str()]).set(0);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show_swept(&self, feed: FeedName, at: DateTime<Utc>) {
+        let labels = [self.account(), feed.as_str()];
+        self.recorder.metrics.swept_at.with_label_values(&labels).set(at.timestamp() as f64);
     }
 
     /// Does what is due for a feed, and gives when to look again.
@@ -146,7 +183,6 @@ impl Lister {
         let telling = telling(checkpoint, begun, self.memory);
         let Some(due) = checkpoint.position.checked_sub_signed(overlap) else { return Ok(()) };
         let swept = Sweep { feed, list, due, telling }.run(recorder).await?;
-        let labels = [self.account(), feed.as_str()];
         // What could not be looked at is looked at the next time.
         let outcome = if swept.unread == 0 { "done" } else { "failed" };
         recorder.metrics.sweeps.with_label_values(&[self.account(), feed.as_str(), outcome]).inc();
@@ -154,7 +190,7 @@ impl Lister {
         let listing = Listing { ended_at: Some(begun), ..Listing::default() };
         let done = (recorder.account().clone(), feed, Purpose::Sweep, listing);
         recorder.journal.append(Append { listing: Some(done), ..Append::default() }).await?;
-        recorder.metrics.swept_at.with_label_values(&labels).set(Utc::now().timestamp() as f64);
+        self.show_swept(feed, Utc::now());
         Ok(())
     }
 
@@ -178,9 +214,8 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Instant;
 
-    use chrono::DateTime;
+    use prometheus::core::Collector;
 
-    use super::super::config::Start;
     use super::super::testing::{Bench, listed, product};
     use super::*;
     use crate::ffn::testing::{Account, Reply};
@@ -253,6 +288,52 @@ mod tests {
         sweep(&bench).await;
         assert_eq!((sweeps(&bench, "done"), sweeps(&bench, "failed")), (0, 1));
         assert!(is_swept(&bench).await);
+    }
+
+    #[tokio::test]
+    async fn how_long_a_list_was_not_compared_shows_from_the_start() {
+        let bench = Bench::new(|_| Reply::json(503, "")).await;
+        let lister = lister(&bench);
+        let shown = async || {
+            lister.show_start(DateTime::from_timestamp(50, 0).unwrap()).await.unwrap();
+            bench.recorder.metrics.swept_at.with_label_values(&["acme", "products"]).get().to_string()
+        };
+        assert_eq!(shown().await, "50", "the feed has not begun");
+        let started_at = DateTime::from_timestamp(60, 0).unwrap();
+        let checkpoint = Checkpoint { started_at, position: Utc::now(), with_snapshot: false, again: None };
+        let checkpoint = Some((bench.recorder.account().clone(), FeedName::Products, checkpoint));
+        bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+        assert_eq!(shown().await, "60", "no sweep has worked yet");
+        let listing = Listing { ended_at: DateTime::from_timestamp(70, 0), ..Listing::default() };
+        let done = Some((bench.recorder.account().clone(), FeedName::Products, Purpose::Sweep, listing));
+        bench.store.append(Append { listing: done, ..Append::default() }).await.unwrap();
+        assert_eq!(shown().await, "70", "one has, in another process");
+        assert!(bench.recorder.metrics.snapshot_complete.collect()[0].get_metric().is_empty(), "none is wanted");
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_is_wanted_shows_from_the_start_as_not_complete() {
+        let bench = Bench::new(|_| Reply::json(503, "")).await;
+        let mut lister = lister(&bench);
+        lister.config.feeds = vec![FeedName::Stocks, FeedName::Products, FeedName::Outbounds];
+        lister.config.start = Start::Snapshot;
+        let listing = Listing { ended_at: Some(Utc::now()), ..Listing::default() };
+        let done = Some((bench.recorder.account().clone(), FeedName::Products, Purpose::Snapshot, listing));
+        bench.store.append(Append { listing: done, ..Append::default() }).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(lister.run(stop.clone()));
+        let shown = || {
+            let metrics = bench.recorder.metrics.snapshot_complete.collect()[0].get_metric().to_vec();
+            metrics.iter().map(|metric| metric.get_gauge().get_value()).collect::<Vec<_>>()
+        };
+        while shown().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+        let mut shown = shown();
+        shown.sort_by(f64::total_cmp);
+        assert_eq!(shown, [0.0, 1.0], "of orders and products; stocks have no list");
     }
 
     #[tokio::test]

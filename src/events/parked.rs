@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::domain::feed::Checkpoint;
     use crate::ffn::testing::Reply;
-    use crate::store::{Journal, Parked, ParkedFilter, Parking};
+    use crate::store::{Journal, ParkedFilter, Parking};
 
     const FEED: FeedName = FeedName::Products;
 
@@ -110,8 +110,7 @@ mod tests {
         let account = bench.recorder.account().clone();
         let started_at = "2026-01-05T08:00:10Z".parse().unwrap();
         let checkpoint = Checkpoint { started_at, position: started_at, with_snapshot, again: None };
-        let item = product("P1", 1, 1).into_bytes();
-        let parked = vec![Parked { account: account.clone(), feed: FEED, item, reason: "odd".to_owned() }];
+        let parked = vec![bench.recorder.park(FEED, product("P1", 1, 1).as_bytes(), &"odd")];
         let append = Append { checkpoint: Some((account, FEED, checkpoint)), parked, ..Append::default() };
         bench.store.append(append).await.unwrap();
         bench

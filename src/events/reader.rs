@@ -183,16 +183,20 @@ impl Reader {
         let fetch = |number| self.fetch(endpoint, &from, &to, number);
         let mut page = fetch(1).await?;
         let mut last_page = Vec::new();
-        let (mut shown, mut repeats) = (HashSet::new(), 0);
+        let (mut shown, mut repeats) = (HashSet::<Fingerprint>::new(), 0);
         let mut batch = Batch::new();
         for number in 1..=reading.most_pages {
             reading.read.end = reading.read.end.or(page.to);
             let prints: Vec<Fingerprint> = page.items.iter().map(|item| Fingerprint::of(item.get())).collect();
-            if !prints.is_empty() && last_page == prints {
+            let before = shown.len();
+            shown.extend(prints.iter().copied());
+            let has_new = shown.len() > before;
+            // Items without an id may well be alike (`null`): that they come again says nothing.
+            let is_repeat = !has_new && page.items.iter().any(|item| self.has_id(endpoint, item));
+            if is_repeat && last_page == prints {
                 return Err(Error::Nonsense(format!("pages {} and {number} of one window are the same", number - 1)));
             }
-            let has_new = prints.iter().fold(prints.is_empty(), |has_new, print| shown.insert(*print) || has_new);
-            repeats = if has_new { 0 } else { repeats + 1 };
+            repeats = if has_new { 0 } else { repeats + u32::from(is_repeat) };
             if repeats > MOST_REPEATS {
                 return Err(Error::Nonsense(format!("pages up to {number} of one window go round in circles")));
             }
@@ -227,16 +231,27 @@ impl Reader {
         Err(Error::Endless(format!("more than {} pages", reading.most_pages)))
     }
 
+    /// Whose entities an endpoint shows; `None`: changes of them.
+    fn shows(&self, endpoint: Endpoint) -> Option<FeedName> {
+        match Feed::of(self.feed) {
+            feed if feed.changes == Some(endpoint) => None,
+            feed if feed.lists_orders_of_shipments(self.recorder.client.role()) => Some(FeedName::Outbounds),
+            feed => Some(feed.name),
+        }
+    }
+
+    fn has_id(&self, endpoint: Endpoint, item: &RawValue) -> bool {
+        match self.shows(endpoint) {
+            Some(feed) => normalizer::entity_id(feed, item).is_ok(),
+            None => normalizer::read_return_change(item).is_ok(),
+        }
+    }
+
     /// What counts as one row. An entity that has changed since the window's end may be shown in it all the same, and
     /// otherwise each time while it goes on to change: it counts once, as what is shown of later is for the next window.
     fn row(&self, endpoint: Endpoint, item: &RawValue, window: Window) -> Fingerprint {
-        let feed = match self.feed {
-            feed if Feed::of(feed).changes == Some(endpoint) => None,
-            feed if Feed::of(feed).lists_orders_of_shipments(self.recorder.client.role()) => Some(FeedName::Outbounds),
-            // Its entries never change.
-            FeedName::Stocks => None,
-            feed => Some(feed),
-        };
+        // Entries of stocks never change.
+        let feed = self.shows(endpoint).filter(|feed| *feed != FeedName::Stocks);
         let is_ahead = |feed: &FeedName| normalizer::changed_at(*feed, item).is_some_and(|at| at >= window.to);
         let id = feed.filter(is_ahead).and_then(|feed| normalizer::entity_id(feed, item).ok());
         Fingerprint::of(id.as_deref().unwrap_or(item.get()))
@@ -466,19 +481,63 @@ mod tests {
     /// Reads the pages of a window once, so many of them at the most. Each has what is told for its number: a product,
     /// and whether there are more.
     async fn pass(most_pages: u32, page: impl Fn(u32) -> (u32, bool) + Send + Sync + 'static) -> Result<u32, Error> {
-        let bench = Bench::new(move |call| {
-            let (id, more) = page(query(call, "page").unwrap());
-            Reply::json(200, &format!(r#"{{"data":[{{"jfsku":"P{id}"}}],"moreDataAvailable":{more}}}"#))
+        let item = move |number| {
+            let (id, more) = page(number);
+            (format!(r#"{{"jfsku":"P{id}"}}"#), more)
+        };
+        pass_of(Role::Merchant, FeedName::Products, 1, most_pages, item).await.1
+    }
+
+    /// The same of a feed's endpoint, the last one or one before it, with the items themselves; how many were parked.
+    async fn pass_of(
+        role: Role,
+        feed: FeedName,
+        last: usize,
+        most_pages: u32,
+        item: impl Fn(u32) -> (String, bool) + Send + Sync + 'static,
+    ) -> (usize, Result<u32, Error>) {
+        let bench = Bench::of(role, move |call| match query(call, "page") {
+            Some(number) => {
+                let (item, more) = item(number);
+                Reply::json(200, &format!(r#"{{"data":[{item}],"moreDataAvailable":{more}}}"#))
+            }
+            None => Reply::json(200, "[]"),
         })
         .await;
-        let (feed, recorder, now) = (FeedName::Products, bench.recorder.clone(), Utc::now());
+        let (recorder, now) = (bench.recorder.clone(), Utc::now());
         let reader = Reader::new(feed, recorder);
         let window = Window { from: now - TimeDelta::hours(1), to: now };
         let mut reading = Reading {
             most_pages,
             ..Reading::new(window, Telling::since(window.from), Looks::new(Failing::default(), None))
         };
-        reader.pass(reader.endpoints().last().unwrap(), &mut reading).await
+        let endpoints: Vec<Endpoint> = reader.endpoints().collect();
+        let read = reader.pass(endpoints[endpoints.len() - last], &mut reading).await;
+        (bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().len(), read)
+    }
+
+    #[tokio::test]
+    async fn items_without_an_id_may_come_again() {
+        let order = r#"{"outboundId":"O1","status":"Pending"}"#;
+        let change = r#"{"id":"R1","updatedAt":"2026-01-05T08:00:01Z"}"#;
+        for (role, feed, last, odd, fine, parks) in [
+            (Role::Merchant, FeedName::Products, 1, "null", r#"{"jfsku":"P1"}"#, 1),
+            (Role::Merchant, FeedName::Returns, 2, r#"{"id":"R1"}"#, change, 1),
+            (Role::Fulfiller, FeedName::OutboundShipments, 1, "null", order, 0),
+        ] {
+            let read = |item: String| pass_of(role, feed, last, 20, move |number| (item.clone(), number < 20));
+            let (parked, pages) = read(odd.to_owned()).await;
+            assert_eq!((parked, pages.unwrap()), (parks, 20), "{feed}");
+            for again in [fine.to_owned(), format!("{odd},{fine}")] {
+                let error = read(again).await.1.unwrap_err();
+                assert!(matches!(error, Error::Nonsense(_)), "{feed} {error:?}");
+            }
+            // Among others they hide no circle, and make none.
+            let (odd, fine) = (odd.to_owned(), fine.to_owned());
+            let circle = move |number: u32| (if number.is_multiple_of(2) { &odd } else { &fine }.clone(), number < 50);
+            let error = pass_of(role, feed, last, 100, circle).await.1.unwrap_err();
+            assert!(error.to_string().contains("in circles"), "{feed} {error}");
+        }
     }
 
     #[tokio::test]

@@ -4,9 +4,12 @@
 //! Several may read at the same time, in other processes too. What is known of an entity is written only if
 //! nobody has changed it meanwhile; otherwise the items are told anew from what is known then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::normalizer::{self, Item, Scope, Telling};
@@ -177,7 +180,8 @@ impl Recorder {
 
     /// An item as it is parked, which is written by others.
     pub fn park(&self, feed: FeedName, item: &[u8], odd: &dyn Display) -> Parked {
-        Parked { account: self.account().clone(), feed, item: item.to_vec(), reason: odd.to_string() }
+        let print = print_of(item).to_vec();
+        Parked { account: self.account().clone(), feed, item: item.to_vec(), print, reason: odd.to_string() }
     }
 
     async fn carriers(&self, feed: FeedName, items: &[(String, &Item)]) -> Result<HashMap<String, String>, Error> {
@@ -194,13 +198,29 @@ impl Recorder {
     }
 }
 
+/// What tells an item from others, whether it is text or not. `changesInRange` is left out: it shrinks while the windows
+/// move on, and the item is the same.
+fn print_of(item: &[u8]) -> [u8; 32] {
+    // With a character for each byte all items can be told apart.
+    let wide: String = item.iter().map(|byte| char::from(*byte)).collect();
+    Sha256::digest(without_range(&wide).unwrap_or(wide)).into()
+}
+
+fn without_range(item: &str) -> Option<String> {
+    let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(item).ok()?;
+    let stamp = members.get_mut("modificationInfo")?;
+    let mut left: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stamp.get()).ok()?;
+    left.remove("changesInRange");
+    *stamp = serde_json::value::to_raw_value(&left).ok()?;
+    serde_json::to_string(&members).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::super::testing::{Bench, product};
     use super::*;
     use crate::ffn::testing::Reply;
+    use crate::store::{ParkedFilter, Parking};
 
     async fn bench() -> Bench {
         Bench::new(|_| Reply::json(200, "{}")).await
@@ -225,6 +245,26 @@ mod tests {
             bench.record(FeedName::Products, &items).await;
             bench.recorder.park_all(FeedName::Products, vec![b"\xfc".to_vec()], &"no UTF-8").await.unwrap();
             assert_eq!(counted(), 3, "{again}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_odd_item_is_parked_once_while_its_window_moves_on_and_again_when_it_changes() {
+        let bench = bench().await;
+        let item = |name: &[u8], updated: u32, in_range: &str| {
+            let stamp = format!(r#"{{"updatedAt":"2026-01-05T08:00:0{updated}Z","changesInRange":[{in_range}]}}"#);
+            [b"{\"name\":\"", name, b"\",\"modificationInfo\":", stamp.as_bytes(), b"}"].concat()
+        };
+        let (first, second) = (r#"{"state":"New"}"#, r#"{"state":"New"},{"state":"Modified"}"#);
+        for (name, parked) in [("Grün".as_bytes(), 2), (b"Gr\xfcn", 4)] {
+            for (updated, in_range) in [(1, second), (1, first), (1, ""), (2, first)] {
+                let items = vec![item(name, updated, in_range)];
+                bench.recorder.park_all(FeedName::Products, items, &"odd").await.unwrap();
+            }
+            let entries = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+            assert_eq!(entries.len(), parked);
+            let kept = bench.store.parked_item(entries[parked - 2].id).await.unwrap().unwrap();
+            assert_eq!(kept.item, item(name, 1, second), "as it came");
         }
     }
 

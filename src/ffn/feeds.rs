@@ -230,8 +230,12 @@ pub async fn read_page(
         .with_query("ignoreOwnApplicationId", "false")
         .with_query("ignoreOwnUserId", "false");
     let answer = client.call(request).await?;
-    parse(&answer.body).map_err(|reason| Error::Unreadable { operation, reason })
+    // Without its bounds: a window moves on from poll to poll, and its trouble is the same.
+    parse(&answer.body).map_err(|reason| Error::Unreadable { operation, reason: format!("page {page}: {reason}") })
 }
+
+// A page of which one item is no JSON is not cut into its items: behind an unclosed bracket or quote nobody can tell where
+// the next one begins, and a guess could swallow some that are fine.
 
 /// A page on the wire; everything but the items may be missing or odd (contract 4).
 #[derive(Deserialize)]
@@ -332,6 +336,15 @@ mod tests {
         for body in ["", "<html>", "{}", r#"{"data":null}"#, r#"{"data":{}}"#, "[]", r#"{"data":[1"#] {
             assert!(parse(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_a_page_that_can_not_be_read_it_is_said_which_and_where() {
+        let account = Account::new(|_| Reply::json(200, r#"{"data":[{"jfsku":"P1"},{"half":}]}"#)).await;
+        let (from, to) = ("2026-01-05T07:50:00.000Z", "2026-01-05T08:04:50.000Z");
+        let endpoint = Feed::of(FeedName::Products).endpoint(Role::Merchant);
+        let error = read_page(&account.client, endpoint, Priority::Poll, from, to, 2).await.unwrap_err().to_string();
+        assert!(error.contains("page 2: it is no page of a feed (line 1, column 33)"), "{error}");
     }
 
     #[tokio::test]

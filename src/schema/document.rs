@@ -113,11 +113,13 @@ fn entity_events(resource: &'static Resource) -> Vec<Document> {
         let mut statuses = resource.statuses.iter().flat_map(|statuses| statuses.events);
         let document = match statuses.find(|(_, event)| *event == name) {
             Some((status, _)) => {
-                let shape = Shape { required: has_status, without: &["changed"], status: Some(status) };
+                // One that tells of the creation as well is told also where FFN shows no status.
+                let required = if name == resource.created { &[] } else { has_status };
+                let shape = Shape { required, without: &["changed"], status: Some(status) };
                 event(name, format!("{phrase} reached the status {status}."), &shape)
             }
             None if name == resource.created => {
-                let shape = Shape { required: has_status, without: &["previousStatus", "changed"], status: None };
+                let shape = Shape { without: &["previousStatus", "changed"], ..Shape::default() };
                 event(name, format!("{phrase} was created."), &shape)
             }
             None if name == "updated" => {

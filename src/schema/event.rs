@@ -13,7 +13,8 @@ use super::snapshot::OutboundShippingNotification;
 use crate::domain::token::Cause;
 
 /// What happened to an entity. The event's type says which members are there: `created` has no `previousStatus`, and
-/// only `updated` has `changed`.
+/// only `updated` has `changed`. One that is named by a status always has `status`; others have it where FFN shows it,
+/// which it may not of what is deleted.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntityData {

@@ -437,7 +437,8 @@ pub(super) async fn entries_of_ledgers_stay_as_long_as_they_may_be_read_again(st
 pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &impl Store) {
     let feed = FeedName::Outbounds;
     let known = |id: &str| KnownEntity { account: acme(), feed, id: id.into(), before: None, known: Known::default() };
-    let parked = |item: &str| Parked { account: acme(), feed, item: item.into(), reason: "odd".into() };
+    let parked =
+        |item: &str| Parked { account: acme(), feed, item: item.into(), print: item.into(), reason: "odd".into() };
     let known = ["1", "2", "3"].map(known).to_vec();
     let parked = ["1", "2", "3"].map(parked).to_vec();
     store.append(Append { known, parked, ..Append::default() }).await.unwrap();
@@ -451,16 +452,28 @@ pub(super) async fn entities_and_parked_items_leave_when_they_are_old(store: &im
 }
 
 pub(super) async fn what_is_parked_is_listed_shown_counted_and_taken_out(store: &impl Store) {
-    let parked = |account, feed, item: &str| Parked { account, feed, item: item.into(), reason: "odd".into() };
+    let parked = |account, feed, item: &str| Parked {
+        account,
+        feed,
+        item: item.into(),
+        print: item.into(),
+        reason: "odd".into(),
+    };
     let (one, two) = (FeedName::Outbounds, FeedName::Returns);
     // Bytes that are no text, twice.
-    let foreign = || Parked { account: acme(), feed: two, item: b"\"Gr\xfcn\"".to_vec(), reason: "odd".into() };
+    let item = b"\"Gr\xfcn\"".to_vec();
+    let foreign = || Parked { account: acme(), feed: two, item: item.clone(), print: vec![0xfc], reason: "odd".into() };
     for is_new in [true, false] {
         let appended = store.append(Append { parked: vec![foreign(), foreign()], ..Append::default() }).await.unwrap();
         assert_eq!(appended.parked.len(), usize::from(is_new));
     }
     let found = store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
     let [entry] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(store.parked_item(entry.id).await.unwrap().unwrap().item, foreign().item);
+    // The same in other bytes.
+    let again = Parked { item: b"7".to_vec(), ..foreign() };
+    let appended = store.append(Append { parked: vec![again], ..Append::default() }).await.unwrap();
+    assert!(appended.parked.is_empty());
     assert_eq!(store.parked_item(entry.id).await.unwrap().unwrap().item, foreign().item);
     store.append(Append { unparked: vec![entry.id], ..Append::default() }).await.unwrap();
     let items = vec![parked(acme(), one, "{\"é\":1.10}"), parked(acme(), two, "2"), parked(other(), one, "3")];

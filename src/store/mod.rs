@@ -185,6 +185,8 @@ pub struct Parked {
     pub feed: FeedName,
     /// The bytes as FFN sent them; they may be no text.
     pub item: Vec<u8>,
+    /// What tells it from others: of items that have the same, the first is kept.
+    pub print: Vec<u8>,
     /// Why it can't be told.
     pub reason: String,
 }

@@ -2,10 +2,12 @@
 //! always have.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Message, Setup, Subscription, World, until};
+use crate::support::process::Process;
+use crate::support::{Message, Setup, Subscription, World, until, until_within};
 
 const OF_BOTH: &str = r#""outbounds", "outbound-shipments", "inbounds", "inbound-shipments", "returns", "stocks", "products", "warehouses", "shipping-methods", "#;
 
@@ -330,6 +332,29 @@ async fn a_backfill_tells_what_was_before_the_start_beside_live_traffic_and_only
     assert_eq!(backfill(&[]), "0 new events in the journal\n");
     let ids: BTreeSet<String> = events.seen.iter().map(Message::id).collect();
     assert_eq!((ids.len(), events.seen.len()), (240, 240), "each once");
+}
+
+#[tokio::test]
+async fn a_backfill_without_an_end_counts_nothing_that_happens_after_its_start() {
+    let world = Setup::new().build().await;
+    world.simulator.bulk(3, "OLD-").await;
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    let arguments = ["backfill", "acme", "--feed", "outbounds", "--from", "1h", "--rate", "1", "--dry-run"];
+    let backfill = Process::spawn("ffn-bridge", &mut world.bridge.command(&arguments));
+    until("it has begun to read", async || {
+        (!world.simulator.requests("GET", "/updates").await.is_empty()).then_some(())
+    })
+    .await;
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    world.simulator.bulk(4, "NEW-").await;
+    let report = until_within(Duration::from_secs(60), "its report", async || {
+        backfill.output().pop().filter(|line| line.ends_with(" in the journal"))
+    });
+    let report = report.await;
+    // It has seen them: its last look is later.
+    let looks = world.simulator.requests("GET", "/updates").await.len();
+    assert!(looks >= 3, "{looks}");
+    assert_eq!(report, "6 new events would be in the journal", "{:?}", backfill.output());
 }
 
 /// The number once every feed has been polled twice since it last changed.

@@ -76,6 +76,32 @@ async fn items_that_can_not_be_told_are_listed_shown_and_told_later() {
 }
 
 #[tokio::test]
+async fn items_that_somebody_has_seen_to_are_dropped_for_good() {
+    let world = Setup::new().build().await;
+    for id in 1..=4 {
+        let values = format!("({id}, 'acme', 'outbounds', '{{}}{}', 'odd', 0)", " ".repeat(id));
+        world.alter(&format!("INSERT INTO parked (id, account, feed, item, reason, recorded_at) VALUES {values}"));
+    }
+    let left = || world.db().rows::<1>("SELECT id FROM parked").concat().concat();
+    for (arguments, is_told) in [(&["1"][..], "say --yes"), (&["--yes"], "--all"), (&["1", "--all", "--yes"], "--all")]
+    {
+        let (code, said) = run(&world, &[&["parked", "drop"], arguments].concat()).await;
+        assert_eq!(code, 2, "{said}");
+        tells(&said, &[is_told]);
+    }
+    assert_eq!(left(), "1234");
+    let (code, said) = run(&world, &["parked", "drop", "2", "4711", "2", "--yes"]).await;
+    assert_eq!(code, 1, "{said}");
+    tells(&said, &["no item 4711 is parked", "dropped 1 parked item\n"]);
+    assert_eq!(left(), "134");
+    for dropped in ["dropped 3 parked items\n", "dropped 0 parked items\n"] {
+        let (code, said) = run(&world, &["parked", "drop", "--all", "--yes"]).await;
+        assert_eq!((code, left().as_str()), (0, ""), "{said}");
+        tells(&said, &[dropped]);
+    }
+}
+
+#[tokio::test]
 async fn odd_items_of_a_page_hold_back_nothing_else() {
     let world = Setup::new().start().await;
     let mut events = world.broker.events(&["#"]).await;

@@ -138,7 +138,12 @@ pub(super) fn normalize(
         // The first step after what was known began where that was.
         let last = known.filter(|known| !is_stale && known.changed_at.is_none_or(|last| last < transition.at));
         let event = match &transition.kind {
-            Kind::Created => entity.resource.created.to_owned(),
+            Kind::Created => {
+                // Of one that is named by a status no other is told: what it has now came later.
+                let is_its = |status: &&str| entity.resource.event_of(status) == Some(entity.resource.created);
+                detail.status = detail.status.filter(|status| !entity.creation_is_a_status() || is_its(status));
+                entity.resource.created.to_owned()
+            }
             Kind::Step { status, previous } => {
                 let last = last.filter(|_| !std::mem::replace(&mut has_moved, true));
                 let last = last.and_then(|known| known.status.as_deref()).filter(|last| last != status);

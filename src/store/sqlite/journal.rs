@@ -410,13 +410,14 @@ fn park(connection: &Connection, parked: &Parked) -> Result<bool, Fault> {
     let parked = connection
         .prepare_cached(
             // The column is text, but keeps any bytes.
-            "INSERT INTO parked (account, feed, item, reason, recorded_at) VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO parked (account, feed, item, print, reason, recorded_at)
+             VALUES (?1, ?2, CAST(?3 AS TEXT), ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             parked.account.as_str(),
             parked.feed.as_str(),
             parked.item,
+            parked.print,
             parked.reason,
             Utc::now().timestamp_millis()
         ])?;

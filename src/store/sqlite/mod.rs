@@ -27,8 +27,12 @@ use self::thread::Handle;
 use super::{Error, Keyring};
 
 /// The schema, step by step. Steps are never changed once released, only added.
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("schema.sql")), M::up(include_str!("causes.sql")), M::up(include_str!("waits.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("causes.sql")),
+    M::up(include_str!("waits.sql")),
+    M::up(include_str!("parked.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How long a statement waits for another process.
@@ -154,7 +158,13 @@ mod tests {
         let (store, folder) = fresh().await;
         let append = || {
             let account = "acme".parse().unwrap();
-            let parked = Parked { account, feed: FeedName::Outbounds, item: "null".into(), reason: "odd".into() };
+            let parked = Parked {
+                account,
+                feed: FeedName::Outbounds,
+                item: "null".into(),
+                print: vec![1],
+                reason: "odd".into(),
+            };
             Append { parked: vec![parked], ..Append::default() }
         };
         // The same item is kept once.

@@ -230,6 +230,33 @@ fn a_tombstone_is_told_once() {
 }
 
 #[test]
+fn what_shows_no_status_or_no_times_gives_events_that_fit_their_schemas() {
+    let bare = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:00Z","updatedAt":"2026-01-05T10:00:00Z","state":"Deleted"}"#;
+    for (feed, id, member, created) in [
+        (FeedName::Outbounds, "outboundId", "status", "created"),
+        (FeedName::Inbounds, "inboundId", "status", "created"),
+        (FeedName::Returns, "returnId", "state", "announced"),
+    ] {
+        let told_of = |more: &str| {
+            let item = format!(r#"{{"{id}":"ACME02K7Q2",{more}}}"#);
+            let drafts = drafts(feed, &item, &[], &mut None, Telling::since(time(START)));
+            for draft in &drafts {
+                let schema = crate::schema::document(&draft.event.event_type).unwrap().schema;
+                let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+                let body = serde_json::from_slice(&draft.finish(1).unwrap().body).unwrap();
+                let faults: Vec<String> = validator.iter_errors(&body).map(|fault| fault.to_string()).collect();
+                assert!(faults.is_empty(), "{feed}: {faults:?} {body:#}");
+            }
+            drafts.into_iter().map(|draft| tell(draft).0).collect::<Vec<_>>()
+        };
+        assert_eq!(told_of(bare), [created, "deleted"]);
+        for status in ["Completed", "Pending", "Announced"] {
+            assert_eq!(told_of(&format!(r#""{member}":"{status}""#)), [created]);
+        }
+    }
+}
+
+#[test]
 fn missing_fields_and_wrong_types_do_not_stop_it() {
     let odd = r#"{"outboundId":"ACME02K7Q2","status":7,"statusTimestamp":[],"modificationInfo":"?","merchantOutboundNumber":null}"#;
     assert_eq!(names(&read(odd, &mut None)), ["created"]);
