@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use crate::ffn;
 use crate::store::{KnownEntity, Parked};
 
-/// More failures than these, and nothing that is shown, are an outage: no more are asked for.
+/// More failures than these of what was no failure before, and nothing that is shown, are an outage: no more are asked
+/// for.
 const MOST_FAILURES: usize = 3;
 
 /// What FFN has failed to show, by its id, and since when while it showed others. Shared by the readings of a feed.
@@ -46,11 +47,13 @@ pub(super) struct Looks {
     patience: Option<Duration>,
     is_shown: bool,
     failed: Vec<Failed>,
+    /// How many of them have not failed before while others were shown.
+    new: usize,
 }
 
 impl Looks {
     pub(super) fn new(failing: Failing, patience: Option<Duration>) -> Self {
-        Self { failing, patience, is_shown: false, failed: Vec::new() }
+        Self { failing, patience, is_shown: false, failed: Vec::new(), new: 0 }
     }
 
     /// FFN has shown one, or refused just that one.
@@ -71,7 +74,10 @@ impl Looks {
         if self.patience.is_none() || !failed.error.may_be_about_this_one() {
             return Err(failed.error);
         }
-        if !self.is_shown && self.failed.len() >= MOST_FAILURES {
+        let failing = self.failing.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.new += usize::from(failing.get(&failed.id).is_none_or(Option::is_none));
+        drop(failing);
+        if !self.is_shown && self.new > MOST_FAILURES {
             self.note();
             return Err(failed.error);
         }
@@ -177,6 +183,8 @@ mod tests {
         assert_eq!(read(&failing, LONG, &ids), (vec![], true));
         let known = failing.0.lock().unwrap().clone();
         assert!(known.len() == 4 && known.values().all(Option::is_some), "{known:?}");
+        // Nor does it keep them for ever that nothing else comes.
+        assert_eq!(read(&failing, Duration::ZERO, &ids[..4]).0.len(), 4);
     }
 
     #[test]
