@@ -24,6 +24,8 @@ use crate::ffn::users;
 use crate::store::Append;
 use crate::telemetry::Chain;
 
+/// How far clocks may be apart, and nobody wonders.
+const AHEAD: TimeDelta = TimeDelta::seconds(10);
 /// How far two clocks of FFN's may be apart.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
@@ -171,8 +173,9 @@ impl Poller {
     /// Makes the first checkpoint of a feed.
     async fn begin(&self) -> Result<Checkpoint, Error> {
         let server_now = self.reader.recorder.client.server_now();
-        // Where FFN's `Date` is ahead of what it goes by, what happens now would be before the start.
-        let now = server_now.min(Utc::now().max(server_now - FAR_AHEAD)).trunc_subsecs(3);
+        // Where FFN's `Date` is ahead of what it goes by, what happens now would be before the start. Clocks differ a little.
+        let earliest = Utc::now().max(server_now - FAR_AHEAD);
+        let now = if server_now - earliest > AHEAD { earliest } else { server_now }.trunc_subsecs(3);
         let (started_at, with_snapshot) = match self.config.start {
             Start::Now => (now, false),
             // What has no list can't be looked at: it begins now.

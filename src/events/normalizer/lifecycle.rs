@@ -523,8 +523,9 @@ impl<'a> Entity<'a> {
                 && is_open(&other.status)
                 && steps.iter().any(|step| step.status == status)
                 && is_news(&other.id)
-                && (scope.telling.includes(other.at) || scope.telling.snapshot.is_some())
-                && edits.iter().any(|at| *at > other.at && is_news(&id_of(*at)))
+                // What there is at the start is told as it is, whatever led to it.
+                && ((scope.telling.snapshot.is_some() && known.is_none())
+                    || (scope.telling.includes(other.at) && edits.iter().any(|at| *at > other.at && is_news(&id_of(*at)))))
         })
     }
 
