@@ -13,6 +13,8 @@ const SHORTEST: TimeDelta = TimeDelta::seconds(1);
 const STEP_BACK: TimeDelta = TimeDelta::seconds(30);
 /// Steps back before the window is shortened instead.
 const STEPS_BACK: i32 = 3;
+/// Refusals in a row, whatever was asked for, after which the end steps back though nothing new is left then.
+const MANY_REFUSALS: u32 = 8;
 /// What is further back than this has another reason than a clock.
 const MOST_BACK: TimeDelta = TimeDelta::minutes(15);
 
@@ -27,8 +29,9 @@ pub struct Fit {
     too_long: Option<TimeDelta>,
     /// Refusals one after the other.
     run: Option<Run>,
-    later: Trial,
-    longer: Trial,
+    refusals: u32,
+    later: Trial<1>,
+    longer: Trial<4>,
 }
 
 /// Windows that were refused since one was accepted.
@@ -74,7 +77,7 @@ impl Fit {
 
     /// FFN has taken this window. After some that it took, it is tried whether it takes a later end, or more at once.
     pub fn accepted(&mut self, is_slice: bool, overlap: TimeDelta) {
-        self.run = None;
+        (self.run, self.refusals) = (None, 0);
         if let Some(slice) = self.slice.filter(|_| is_slice && self.longer.is_time()) {
             self.slice = Some(slice * 2).filter(|slice| *slice < longest_slice(overlap));
         }
@@ -85,11 +88,14 @@ impl Fit {
 
     /// FFN has refused this window. First it ends earlier: the clocks may differ. Then it may be too long.
     pub fn refused(&mut self, window: Window, is_slice: bool, position: DateTime<Utc>, overlap: TimeDelta) {
+        self.refusals += 1;
         let run = self.run.get_or_insert(Run { steps: 0, back: self.back });
-        if !is_slice && run.steps < STEPS_BACK {
+        if !is_slice && self.later.has_failed() {
+            self.back += STEP_BACK;
+            run.back = self.back;
+        } else if !is_slice && run.steps < STEPS_BACK && window.to - STEP_BACK > position {
             run.steps += 1;
             self.back += STEP_BACK;
-            self.later.has_failed();
         } else {
             self.too_long(window, position, overlap);
         }
@@ -110,8 +116,12 @@ impl Fit {
                 (self.slice, self.back) = (Some(slice), before);
             }
         } else {
-            let back = Some(before + STEP_BACK * STEPS_BACK).filter(|back| *back <= MOST_BACK);
-            *self = Self { back: back.unwrap_or_default(), ..Self::default() };
+            let back = match self.refusals {
+                ..MANY_REFUSALS => Some(before),
+                _ => Some(before + STEP_BACK * STEPS_BACK).filter(|back| *back <= MOST_BACK),
+            };
+            let (refusals, later) = (self.refusals, self.later.clone());
+            *self = Self { back: back.unwrap_or_default(), refusals, later, ..Self::default() };
         }
     }
 }
@@ -123,24 +133,24 @@ fn longest_slice(overlap: TimeDelta) -> TimeDelta {
 
 /// Whether more may be asked for is tried after some windows that were accepted, and less often each time it may not.
 #[derive(Debug, Clone)]
-struct Trial {
+struct Trial<const FIRST: u32> {
     accepted: u32,
     after: u32,
     is_on: bool,
 }
 
-impl Default for Trial {
+impl<const FIRST: u32> Default for Trial<FIRST> {
     fn default() -> Self {
-        Self { accepted: 0, after: 4, is_on: false }
+        Self { accepted: 0, after: FIRST, is_on: false }
     }
 }
 
-impl Trial {
+impl<const FIRST: u32> Trial<FIRST> {
     const MOST: u32 = 512;
 
     fn is_time(&mut self) -> bool {
         if self.is_on {
-            self.after = Self::default().after;
+            self.after = FIRST;
         }
         self.accepted += 1;
         self.is_on = self.accepted >= self.after;
@@ -150,11 +160,14 @@ impl Trial {
         self.is_on
     }
 
-    fn has_failed(&mut self) {
-        if std::mem::take(&mut self.is_on) {
+    /// Something was refused; whether it was what was tried.
+    fn has_failed(&mut self) -> bool {
+        self.accepted = 0;
+        let was_on = std::mem::take(&mut self.is_on);
+        if was_on {
             self.after = (self.after * 2).min(Self::MOST);
         }
-        self.accepted = 0;
+        was_on
     }
 }
 
@@ -297,6 +310,20 @@ mod tests {
         }
         assert_eq!(lengths[..5], [86_295, 86_265, 86_235, 86_205, 43_252]);
         assert_eq!(lengths.iter().filter(|length| **length > 80_000).count(), 8, "{lengths:?}");
+    }
+
+    #[test]
+    fn a_few_refusals_delay_nothing() {
+        for (new, refusals) in [(1, 3), (30, 5), (40, 3)] {
+            let (mut fit, checkpoint) = (Fit::default(), read_to(1_000_000, None));
+            for _ in 0..refusals {
+                let window = fit.window(&checkpoint, at(1_000_005 + new), OVERLAP, LAG).unwrap();
+                fit.refused(window, fit.is_slice(window, at(1_000_005 + new), LAG), checkpoint.position, OVERLAP);
+            }
+            let (refused, taken) = read(&mut fit, 1_000_000, 1_000_005 + new, |_| true);
+            assert!(refused == 0 && taken < 20, "{taken}");
+            assert_eq!(fit.back, TimeDelta::zero());
+        }
     }
 
     #[test]

@@ -28,8 +28,10 @@ use crate::store::{self, Append, KnownEntity, Parked};
 
 /// More pages than this in one window mean that something is wrong, or that it is too long.
 const MOST_PAGES: u32 = 10_000;
-/// More pages than this in a row that have nothing but what earlier pages had mean that they go round in circles.
+/// More pages than this in a row that have nothing but what earlier pages had mean that they go round in circles; of
+/// items without an id, which may well be alike, it takes more.
 const MOST_REPEATS: u32 = 10;
+const MOST_ALIKE: u32 = 100;
 /// More passes than this over one window are left to the next poll, and a shorter window.
 const MOST_PASSES: u32 = 20;
 /// Tries to store what other readers store at the same time.
@@ -191,13 +193,16 @@ impl Reader {
             let before = shown.len();
             shown.extend(prints.iter().copied());
             let has_new = shown.len() > before;
-            // Items without an id may well be alike (`null`): that they come again says nothing.
+            // Items without an id may well be alike (`null`): that they come again says little.
             let is_repeat = !has_new && page.items.iter().any(|item| self.has_id(endpoint, item));
             if is_repeat && last_page == prints {
                 return Err(Error::Nonsense(format!("pages {} and {number} of one window are the same", number - 1)));
             }
-            repeats = if has_new { 0 } else { repeats + u32::from(is_repeat) };
-            if repeats > MOST_REPEATS {
+            repeats += if is_repeat { MOST_ALIKE / MOST_REPEATS } else { u32::from(!prints.is_empty()) };
+            if has_new {
+                repeats = 0;
+            }
+            if repeats > MOST_ALIKE {
                 return Err(Error::Nonsense(format!("pages up to {number} of one window go round in circles")));
             }
             // The same bytes in an earlier pass have been stored already.
