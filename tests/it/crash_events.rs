@@ -145,8 +145,8 @@ async fn killed_while_a_page_is_awaited_it_reads_the_window_again() {
         requests.into_iter().find(|request| request["query"].as_str().unwrap().contains("page=2"))
     })
     .await;
-    // The first page goes its way meanwhile.
-    events.distinct(2 + 2 * 3).await;
+    // The first page goes its way meanwhile; of its three orders one may be the one from before.
+    events.distinct(2 + 2 * 2).await;
     let position = world.db().number("SELECT position FROM checkpoints WHERE feed = 'outbounds'", []);
     let record = world.simulator.outbounds().await;
     let asked = asked_for(&record).into_values().flatten();
