@@ -160,7 +160,7 @@ fn is_late(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize
     let polls = record.polled.get(&feed).map(Vec::as_slice).unwrap_or_default();
     let Some(poll) = polls.iter().find(|poll| poll.position > all[index].at) else { return false };
     // What changes while it is read is shown by the next window.
-    let reading = poll.position..poll.position.max(poll.at) + TimeDelta::minutes(3);
+    let reading = poll.position..poll.position + TimeDelta::minutes(3);
     let moves = all[index + 1..].iter().any(|other| reading.contains(&other.at));
     !moves && row >= poll.told
 }
