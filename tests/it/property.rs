@@ -319,11 +319,7 @@ impl Run {
                 Some(Ok(Polled { is_behind: true, .. })) => {}
                 Some(Ok(_)) => {
                     let told = self.reading().await.journal().await.len();
-                    self.polled.entry(feed).or_default().push(check::Poll {
-                        position: position.unwrap(),
-                        at: now,
-                        told,
-                    });
+                    self.polled.entry(feed).or_default().push(check::Poll { position: position.unwrap(), told });
                     return;
                 }
                 Some(Err(events::Error::Ffn(_))) => {}

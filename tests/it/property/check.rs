@@ -26,8 +26,6 @@ struct Transition {
 pub struct Poll {
     /// Up to where it had been read.
     pub position: DateTime<Utc>,
-    /// When that was, by FFN's clock.
-    pub at: DateTime<Utc>,
     /// The rows that the journal had then.
     pub told: usize,
 }
@@ -236,9 +234,7 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
     // A change while it is read moves it to the next window, which may be one of slices as well.
     let next = polls.get(after + 1).map_or(end, |poll| poll.position);
     let is_sliced = end - begin > record.slice || next - this.at > record.slice;
-    // What has changed again by then is shown where that belongs.
-    let read_at = polls.get(after).map_or(next, |poll| poll.at.max(next));
-    is_sliced && all[index + 1..].iter().any(|other| other.at < read_at)
+    is_sliced && all[index + 1..].iter().any(|other| other.at < next)
 }
 
 /// The statuses of an order that FFN gives the time of.
