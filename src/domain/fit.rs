@@ -32,6 +32,7 @@ pub struct Fit {
     refusals: u32,
     later: Trial<1>,
     longer: Trial<4>,
+    whole: Trial<1>,
 }
 
 /// Windows that were refused since one was accepted.
@@ -40,6 +41,14 @@ struct Run {
     steps: i32,
     /// `back` before them.
     back: TimeDelta,
+    /// `too_long` before the last one, if what has to be read once more was left out after that.
+    left_out: Option<Option<TimeDelta>>,
+}
+
+impl Run {
+    fn new(back: TimeDelta) -> Self {
+        Self { steps: 0, back, left_out: None }
+    }
 }
 
 impl Fit {
@@ -61,7 +70,8 @@ impl Fit {
         let slice = self.slice.unwrap_or_else(|| longest_slice(overlap));
         let to = (server_now - safety_lag - self.back).min(position + slice);
         let again = checkpoint.again.map(|again| again.from.max(to - LONGEST_WINDOW));
-        let again = again.filter(|from| self.too_long.is_none_or(|too_long| to - *from < too_long));
+        let is_too_long = |from| !self.whole.is_on && self.too_long.is_some_and(|too_long| to - from >= too_long);
+        let again = again.filter(|from| !is_too_long(*from));
         (to > position).then_some(Window { from: again.unwrap_or(position).min(position - overlap), to })
     }
 
@@ -76,7 +86,7 @@ impl Fit {
     }
 
     /// FFN has taken this window. After some that it took, it is tried whether it takes a later end, or more at once.
-    pub fn accepted(&mut self, is_slice: bool, overlap: TimeDelta) {
+    pub fn accepted(&mut self, window: Window, is_slice: bool, checkpoint: &Checkpoint, overlap: TimeDelta) {
         (self.run, self.refusals) = (None, 0);
         if let Some(slice) = self.slice.filter(|_| is_slice && self.longer.is_time()) {
             self.slice = Some(slice * 2).filter(|slice| *slice < longest_slice(overlap));
@@ -84,21 +94,40 @@ impl Fit {
         if self.back > TimeDelta::zero() && !is_slice && self.later.is_time() {
             self.back = (self.back - STEP_BACK).max(TimeDelta::zero());
         }
+        if self.too_long.is_some_and(|too_long| window.to - window.from >= too_long) {
+            (self.too_long, self.whole) = (None, Trial::default());
+        } else if checkpoint.again.is_some_and(|again| again.from.max(window.to - LONGEST_WINDOW) < window.from) {
+            self.whole.is_time();
+        }
     }
 
-    /// FFN has refused this window. First it ends earlier: the clocks may differ. Then it may be too long.
+    /// FFN has refused this window. What has to be read once more may make it too long, and is left out first, because
+    /// that delays nothing. If it was not that, it ends earlier: the clocks may differ. Then it may be too long.
     pub fn refused(&mut self, window: Window, is_slice: bool, position: DateTime<Utc>, overlap: TimeDelta) {
         self.refusals += 1;
-        let run = self.run.get_or_insert(Run { steps: 0, back: self.back });
-        if !is_slice && self.later.has_failed() {
+        let run = self.run.get_or_insert(Run::new(self.back));
+        let too_long = self.too_long;
+        if window.from < position - overlap && run.steps < STEPS_BACK {
+            run.left_out = Some(too_long);
+            self.leave_out(window);
+        } else if !is_slice && self.later.has_failed() {
             self.back += STEP_BACK;
             run.back = self.back;
+            self.too_long = run.left_out.take().unwrap_or(too_long);
         } else if !is_slice && run.steps < STEPS_BACK && window.to - STEP_BACK > position {
             run.steps += 1;
             self.back += STEP_BACK;
+            self.too_long = run.left_out.take().unwrap_or(too_long);
         } else {
             self.too_long(window, position, overlap);
         }
+    }
+
+    /// What has to be read once more is no part of windows as long as this one.
+    fn leave_out(&mut self, window: Window) {
+        let length = window.to - window.from;
+        self.too_long = Some(self.too_long.map_or(length, |too_long| too_long.min(length)));
+        self.whole.has_failed();
     }
 
     /// Only a shorter window than this can be read. What has to be read once more goes first, so that what is new is told
@@ -106,12 +135,11 @@ impl Fit {
     /// that may be it.
     pub fn too_long(&mut self, window: Window, position: DateTime<Utc>, overlap: TimeDelta) {
         let before = self.run.map_or(self.back, |run| run.back);
-        let length = window.to - window.from;
-        self.too_long = Some(self.too_long.map_or(length, |too_long| too_long.min(length)));
+        self.leave_out(window);
         self.longer.has_failed();
         let slice = (window.to - position) / 2;
         if window.from < position - overlap || slice >= SHORTEST {
-            self.run.get_or_insert(Run { steps: 0, back: before }).steps = STEPS_BACK;
+            self.run.get_or_insert(Run::new(before)).steps = STEPS_BACK;
             if window.from >= position - overlap {
                 (self.slice, self.back) = (Some(slice), before);
             }
@@ -243,7 +271,7 @@ mod tests {
             assert!(refused + taken < 10_000, "{fit:?}");
             let is_slice = fit.is_slice(window, at(now), LAG);
             if takes(window) {
-                fit.accepted(is_slice, OVERLAP);
+                fit.accepted(window, is_slice, &checkpoint, OVERLAP);
                 checkpoint.position = window.to;
                 taken += 1;
             } else {
@@ -286,7 +314,7 @@ mod tests {
                 let Some(window) = fit.window(&checkpoint, at(now + ahead), OVERLAP, LAG) else { continue };
                 let is_slice = fit.is_slice(window, at(now + ahead), LAG);
                 if window.to <= at(now) {
-                    fit.accepted(is_slice, OVERLAP);
+                    fit.accepted(window, is_slice, &checkpoint, OVERLAP);
                     checkpoint.position = window.to;
                 } else {
                     fit.refused(window, is_slice, checkpoint.position, OVERLAP);
@@ -326,20 +354,59 @@ mod tests {
         }
     }
 
+    /// What has to be read once more is part of the windows of `polls`, or is not; each is half a minute.
+    fn with_again(fit: &mut Fit, polls: i64, takes: impl Fn(Window) -> bool) -> Vec<Vec<(bool, i64)>> {
+        let mut checkpoint = read_to(86_000, Some(Again { from: at(0), until: at(90_000) }));
+        let poll = |poll: i64| {
+            let now = at(86_105 + 30 * poll);
+            let mut asked = Vec::new();
+            loop {
+                let window = fit.window(&checkpoint, now, OVERLAP, LAG).unwrap();
+                let is_slice = fit.is_slice(window, now, LAG);
+                asked.push((window.from == at(0), (now - LAG - window.to).num_seconds()));
+                if takes(window) {
+                    fit.accepted(window, is_slice, &checkpoint, OVERLAP);
+                    checkpoint.position = window.to;
+                    return asked;
+                }
+                fit.refused(window, is_slice, checkpoint.position, OVERLAP);
+            }
+        };
+        (0..polls).map(poll).collect()
+    }
+
     #[test]
-    fn what_has_to_be_read_once_more_is_left_out_before_what_is_new() {
+    fn what_has_to_be_read_once_more_is_left_out_before_anything_new_waits() {
+        let mut fit = Fit::default();
+        let asked = with_again(&mut fit, 12, |window| window.to - window.from <= TimeDelta::hours(12));
+        let (without, tried) = (vec![(false, 0)], vec![(true, 0), (false, 0)]);
+        assert_eq!(asked[..4], [tried.clone(), tried.clone(), without.clone(), tried.clone()], "less often each time");
+        assert_eq!(asked[4..8], [without.clone(), without.clone(), without, tried]);
+        // What is shorter is tried at once.
+        let checkpoint = read_to(87_000, Some(Again { from: at(60_000), until: at(90_000) }));
+        assert_eq!(fit.window(&checkpoint, at(87_105), OVERLAP, LAG).unwrap().from, at(60_000));
+    }
+
+    #[test]
+    fn what_has_to_be_read_once_more_is_asked_for_again_when_it_was_not_too_long() {
+        // A single refusal.
+        let count = std::cell::Cell::new(0);
+        let asked = with_again(&mut Fit::default(), 3, |_| count.replace(count.get() + 1) > 0);
+        assert_eq!(asked, [vec![(true, 0), (false, 0)], vec![(true, 0)], vec![(true, 0)]]);
+        // A clock that is ahead.
+        let takes = |window: Window| window.to <= at(86_060);
+        let asked = with_again(&mut Fit::default(), 1, takes);
+        assert_eq!(asked, [vec![(true, 0), (false, 0), (true, 30), (false, 30), (true, 60)]]);
+    }
+
+    #[test]
+    fn what_never_ends_is_left_out_too() {
         let checkpoint = read_to(86_000, Some(Again { from: at(0), until: at(90_000) }));
         let mut fit = Fit::default();
         let window = fit.window(&checkpoint, at(86_105), OVERLAP, LAG).unwrap();
         assert_eq!(window, Window { from: at(0), to: at(86_100) });
         fit.too_long(window, at(86_000), OVERLAP);
-        for (now, new) in [(86_105, 86_100), (86_135, 86_130)] {
-            let shorter = fit.window(&checkpoint, at(now), OVERLAP, LAG).unwrap();
-            assert_eq!(shorter, Window { from: at(85_700), to: at(new) }, "it is not tried again");
-            fit.accepted(false, OVERLAP);
-        }
-        // What is shorter is tried.
-        let checkpoint = read_to(86_000, Some(Again { from: at(40_000), until: at(90_000) }));
-        assert_eq!(fit.window(&checkpoint, at(86_105), OVERLAP, LAG).unwrap().from, at(40_000));
+        let shorter = fit.window(&checkpoint, at(86_105), OVERLAP, LAG);
+        assert_eq!(shorter, Some(Window { from: at(85_700), to: at(86_100) }));
     }
 }

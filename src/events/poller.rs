@@ -130,7 +130,7 @@ impl Poller {
         let telling = Telling { until: window.to, ..telling(checkpoint, window.from, self.memory) };
         let read = self.reader.read(window, telling).await;
         match &read {
-            Ok(_) => fit.accepted(is_slice, overlap),
+            Ok(_) => fit.accepted(window, is_slice, &checkpoint, overlap),
             Err(Error::Endless(_)) => fit.too_long(window, checkpoint.position, overlap),
             Err(error) if error.is_about_the_window() => {
                 fit.refused(window, is_slice, checkpoint.position, overlap);

@@ -244,11 +244,11 @@ impl Run {
         self.door.script(steps).await;
     }
 
-    async fn reading(&mut self) -> &Reading {
+    async fn reading(&mut self) -> &mut Reading {
         if self.reading.is_none() {
             self.reading = Some(Reading::begin(&self.setup, &self.dir.path().join("bridge.db")).await);
         }
-        self.reading.as_ref().unwrap()
+        self.reading.as_mut().unwrap()
     }
 
     /// Some feeds, or all, with whatever comes between. Gives FFN's time before.
@@ -293,10 +293,10 @@ impl Run {
 
     /// Reads a feed to the present, in as many lives as it takes.
     async fn read(&mut self, feed: FeedName) {
-        let (mut fit, mut other) = (Fit::default(), Fit::default());
         for _ in 0..400 {
             let two = self.rng.u8(..8) == 0;
             let door = self.door.clone();
+            let (mut fit, mut other) = self.reading().await.fits.remove(&feed).unwrap_or_default();
             let reading = self.reading().await;
             let now = reading.learn_clock().await;
             let poller = reading.poller(feed);
@@ -307,6 +307,7 @@ impl Run {
                     if two { tokio::join!(poller.poll(&mut fit), poller.poll(&mut other)).0 } else { poller.poll(&mut fit).await }
                 } => Some(polled),
             };
+            self.reading().await.fits.insert(feed, (fit, other));
             let position = self.reading().await.position(feed).await;
             let outcome = match &polled {
                 None => "crashed".to_owned(),

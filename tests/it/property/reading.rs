@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ffn_bridge::app::Account;
 use ffn_bridge::config::{self, AccountConfig};
 use ffn_bridge::domain::feed::FeedName;
+use ffn_bridge::domain::fit::Fit;
 use ffn_bridge::domain::message::{ContentMode, Lane};
 use ffn_bridge::domain::token::{Origin, TokenPair, TokenStore};
 use ffn_bridge::events::{Poller, Progress, Reader, Recorder};
@@ -63,6 +64,8 @@ pub struct Reading {
     pub store: Arc<Sqlite>,
     account: Account,
     pollers: BTreeMap<FeedName, Poller>,
+    /// What each feed's reader, and a second one of it, know of the windows that FFN takes.
+    pub fits: BTreeMap<FeedName, (Fit, Fit)>,
 }
 
 impl Reading {
@@ -96,7 +99,7 @@ impl Reading {
             (*feed, Poller { reader, config: config.events.clone(), progress: Progress::default(), memory })
         };
         let pollers = config.events.feeds.iter().map(poller).collect();
-        Self { store, account, pollers }
+        Self { store, account, pollers, fits: BTreeMap::new() }
     }
 
     pub fn poller(&self, feed: FeedName) -> &Poller {
