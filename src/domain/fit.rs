@@ -41,8 +41,8 @@ struct Run {
     steps: i32,
     /// `back` before them.
     back: TimeDelta,
-    /// `too_long` before the last one, if what has to be read once more was left out after that.
-    left_out: Option<Option<TimeDelta>>,
+    /// How long the last one with what has to be read once more was: that is left out since.
+    left_out: Option<TimeDelta>,
 }
 
 impl Run {
@@ -70,8 +70,9 @@ impl Fit {
         let slice = self.slice.unwrap_or_else(|| longest_slice(overlap));
         let to = (server_now - safety_lag - self.back).min(position + slice);
         let again = checkpoint.again.map(|again| again.from.max(to - LONGEST_WINDOW));
+        let is_left_out = self.run.is_some_and(|run| run.left_out.is_some());
         let is_too_long = |from| !self.whole.is_on && self.too_long.is_some_and(|too_long| to - from >= too_long);
-        let again = again.filter(|from| !is_too_long(*from));
+        let again = again.filter(|from| !is_left_out && !is_too_long(*from));
         (to > position).then_some(Window { from: again.unwrap_or(position).min(position - overlap), to })
     }
 
@@ -87,7 +88,10 @@ impl Fit {
 
     /// FFN has taken this window. After some that it took, it is tried whether it takes a later end, or more at once.
     pub fn accepted(&mut self, window: Window, is_slice: bool, checkpoint: &Checkpoint, overlap: TimeDelta) {
-        (self.run, self.refusals) = (None, 0);
+        if let Some(length) = self.run.take().and_then(|run| run.left_out) {
+            self.is_too_long(length);
+        }
+        self.refusals = 0;
         if let Some(slice) = self.slice.filter(|_| is_slice && self.longer.is_time()) {
             self.slice = Some(slice * 2).filter(|slice| *slice < longest_slice(overlap));
         }
@@ -105,44 +109,35 @@ impl Fit {
     /// that delays nothing. If it was not that, it ends earlier: the clocks may differ. Then it may be too long.
     pub fn refused(&mut self, window: Window, is_slice: bool, position: DateTime<Utc>, overlap: TimeDelta) {
         self.refusals += 1;
+        if self.leave_out(window, position, overlap) {
+            return;
+        }
         let run = self.run.get_or_insert(Run::new(self.back));
-        let too_long = self.too_long;
-        if window.from < position - overlap && run.steps < STEPS_BACK {
-            run.left_out = Some(too_long);
-            self.leave_out(window);
-        } else if !is_slice && self.later.has_failed() {
+        if !is_slice && self.later.has_failed() {
             self.back += STEP_BACK;
-            run.back = self.back;
-            self.too_long = run.left_out.take().unwrap_or(too_long);
+            *run = Run { back: self.back, left_out: None, ..*run };
         } else if !is_slice && run.steps < STEPS_BACK && window.to - STEP_BACK > position {
-            run.steps += 1;
             self.back += STEP_BACK;
-            self.too_long = run.left_out.take().unwrap_or(too_long);
+            *run = Run { steps: run.steps + 1, left_out: None, ..*run };
         } else {
             self.too_long(window, position, overlap);
         }
-    }
-
-    /// What has to be read once more is no part of windows as long as this one.
-    fn leave_out(&mut self, window: Window) {
-        let length = window.to - window.from;
-        self.too_long = Some(self.too_long.map_or(length, |too_long| too_long.min(length)));
-        self.whole.has_failed();
     }
 
     /// Only a shorter window than this can be read. What has to be read once more goes first, so that what is new is told
     /// in its order. If nothing is left, it was not the length, and it begins anew: with an end that is earlier still, if
     /// that may be it.
     pub fn too_long(&mut self, window: Window, position: DateTime<Utc>, overlap: TimeDelta) {
+        if self.leave_out(window, position, overlap) {
+            return;
+        }
         let before = self.run.map_or(self.back, |run| run.back);
-        self.leave_out(window);
+        self.is_too_long(window.to - window.from);
         self.longer.has_failed();
         let slice = (window.to - position) / 2;
-        if window.from < position - overlap || slice >= SHORTEST {
+        if slice >= SHORTEST {
             self.run.get_or_insert(Run::new(before)).steps = STEPS_BACK;
-            if window.from >= position - overlap {
-                (self.slice, self.back) = (Some(slice), before);
-            }
+            (self.slice, self.back) = (Some(slice), before);
         } else {
             let back = match self.refusals {
                 ..MANY_REFUSALS => Some(before),
@@ -151,6 +146,21 @@ impl Fit {
             let (refusals, later) = (self.refusals, self.later.clone());
             *self = Self { back: back.unwrap_or_default(), refusals, later, ..Self::default() };
         }
+    }
+
+    /// Leaves out what has to be read once more, until a window is accepted, if this one has it.
+    fn leave_out(&mut self, window: Window, position: DateTime<Utc>, overlap: TimeDelta) -> bool {
+        let has_it = window.from < position - overlap;
+        if has_it {
+            self.run.get_or_insert(Run::new(self.back)).left_out = Some(window.to - window.from);
+        }
+        has_it
+    }
+
+    /// What has to be read once more is no part of windows as long as this.
+    fn is_too_long(&mut self, length: TimeDelta) {
+        self.too_long = Some(self.too_long.map_or(length, |too_long| too_long.min(length)));
+        self.whole.has_failed();
     }
 }
 
@@ -358,12 +368,14 @@ mod tests {
     fn with_again(fit: &mut Fit, polls: i64, takes: impl Fn(Window) -> bool) -> Vec<Vec<(bool, i64)>> {
         let mut checkpoint = read_to(86_000, Some(Again { from: at(0), until: at(90_000) }));
         let poll = |poll: i64| {
-            let now = at(86_105 + 30 * poll);
+            let present = at(86_105 + 30 * poll);
             let mut asked = Vec::new();
             loop {
+                // What is known of the server's clock may go back a little.
+                let now = present - TimeDelta::milliseconds(6) * i32::try_from(asked.len()).unwrap();
                 let window = fit.window(&checkpoint, now, OVERLAP, LAG).unwrap();
                 let is_slice = fit.is_slice(window, now, LAG);
-                asked.push((window.from == at(0), (now - LAG - window.to).num_seconds()));
+                asked.push((window.from == at(0), (present - LAG - window.to).num_seconds()));
                 if takes(window) {
                     fit.accepted(window, is_slice, &checkpoint, OVERLAP);
                     checkpoint.position = window.to;
