@@ -31,7 +31,7 @@ pub struct Statuses {
     pub events: &'static [(&'static str, &'static str)],
     /// The status that a new entity has where nothing tells it.
     pub initial: &'static str,
-    /// A first status that the creation has told already.
+    /// A status that has no event of its own: as the first one the creation has told it, later it is told as `updated`.
     pub silent: Option<&'static str>,
     /// The statuses that nothing follows: an entity in any other is open.
     pub closed: &'static [&'static str],

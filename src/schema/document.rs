@@ -124,7 +124,9 @@ fn entity_events(resource: &'static Resource) -> Vec<Document> {
             }
             None if name == "updated" => {
                 let shape = Shape { required: &["changed"], without: &["previousStatus"], status: None };
-                event(name, format!("Members of {} other than its status changed.", resource.phrase), &shape)
+                let silent = resource.statuses.as_ref().and_then(|statuses| statuses.silent);
+                let back = silent.map(|silent| format!(", or it went back to {silent}")).unwrap_or_default();
+                event(name, format!("Members of {} other than its status changed{back}.", resource.phrase), &shape)
             }
             None => {
                 let shape = Shape { without: &["previousStatus", "changed"], ..Shape::default() };

@@ -147,8 +147,14 @@ pub(super) fn normalize(
             Kind::Step { status, previous } => {
                 let last = last.filter(|_| !std::mem::replace(&mut has_moved, true));
                 let last = last.and_then(|known| known.status.as_deref()).filter(|last| last != status);
-                (detail.status, detail.previous) = (Some(status.as_str()), last.or(previous.as_deref()));
-                entity.resource.event_of(status).map_or_else(|| kebab(status), str::to_owned)
+                detail.status = Some(status.as_str());
+                if let Some(statuses) = entity.resource.statuses.as_ref().filter(|it| it.silent == Some(status)) {
+                    detail.changed = Some(vec![statuses.member.to_owned()]);
+                    "updated".to_owned()
+                } else {
+                    detail.previous = last.or(previous.as_deref());
+                    entity.resource.event_of(status).map_or_else(|| kebab(status), str::to_owned)
+                }
             }
             Kind::Edit(changed) => {
                 detail.changed = Some(changed.clone().unwrap_or_else(differing));
@@ -302,7 +308,7 @@ impl<'a> Entity<'a> {
         }
         let creation = creation.map(|(at, id)| Transition::new(at, Kind::Created, id));
         let mut found: Vec<Transition> = creation.into_iter().collect();
-        for (index, step) in steps.into_iter().enumerate().filter(|(_, step)| !self.is_silent(&step.status)) {
+        for (index, step) in steps.into_iter().enumerate().filter(|(_, step)| !self.is_told_with_creation(step)) {
             let inferred = step.inferred || self.status.as_ref() != Some(&step.status);
             found.push(Transition::reached(step, inferred, makes && index == 0));
         }
@@ -326,7 +332,7 @@ impl<'a> Entity<'a> {
         let reached: Vec<(i64, String)> =
             steps.iter().map(|step| (step.at.timestamp_millis(), step.status.clone())).collect();
         let mut taken: HashSet<String> = creation.into_iter().collect();
-        for step in steps.iter_mut().filter(|step| !self.is_silent(&step.status)) {
+        for step in steps.iter_mut().filter(|step| !self.is_told_with_creation(step)) {
             let others =
                 reached.iter().filter(|(at, status)| *at == step.at.timestamp_millis() && *status != step.status);
             let is_other = |told: &str| others.clone().any(|(_, status)| status == told);
@@ -437,7 +443,8 @@ impl<'a> Entity<'a> {
         let made = reached.iter().find(|step| same_instant(step.at, at)).map(|step| step.status.as_str());
         let before = reached.first().and_then(|step| step.previous.as_deref());
         let has_changed = self.stamp.change_times().any(|time| !same_instant(time, at));
-        let first = made.or(before).unwrap_or(if has_changed { statuses.initial } else { status });
+        let is_still = !has_changed || statuses.silent == Some(status);
+        let first = made.or(before).unwrap_or(if is_still { status } else { statuses.initial });
         Some(Step { basis: Basis::Assumed, ..Step::read(first.to_owned(), None, at) })
     }
 
@@ -490,12 +497,12 @@ impl<'a> Entity<'a> {
         edits: &[DateTime<Utc>],
         known: Option<&Known>,
     ) -> Option<String> {
-        let status = self.status.as_ref().filter(|status| !self.is_silent(status) && !self.is_deleted)?;
+        let status = self.status.as_ref().filter(|_| !self.is_deleted)?;
         if self.has_gone_back(scope, status, steps, edits, known) {
             return Some(status.clone());
         }
-        let is_untold =
-            |step: &Step| known.is_none_or(|known| !known.has_told(&step.id) && step.basis != Basis::Assumed);
+        let has_told = |known: &Known, step: &Step| known.has_told(&step.id) || self.is_told_with_creation(step);
+        let is_untold = |step: &Step| known.is_none_or(|known| !has_told(known, step) && step.basis != Basis::Assumed);
         let has_time = steps.iter().any(|step| step.status == *status && is_untold(step));
         let is_news = match known {
             Some(known) => known.status.as_ref() != Some(status),
@@ -545,8 +552,11 @@ impl<'a> Entity<'a> {
         if self.creation_is_a_status() { id_of(at) } else { format!("created/{}", id_of(at)) }
     }
 
-    fn is_silent(&self, status: &str) -> bool {
-        self.resource.statuses.as_ref().and_then(|statuses| statuses.silent) == Some(status)
+    /// Whether a step has no event because it is the first, and that of the creation is enough.
+    fn is_told_with_creation(&self, step: &Step) -> bool {
+        let silent = self.resource.statuses.as_ref().and_then(|statuses| statuses.silent);
+        let is_first = self.created_at.is_some_and(|at| (step.at - at).abs() < SAME_CHANGE);
+        is_first && silent == Some(step.status.as_str())
     }
 
     /// What a command that has caused an event of it can be found by.

@@ -112,6 +112,54 @@ fn a_status_that_went_back_is_told_as_such() {
 }
 
 #[test]
+fn an_order_that_went_back_to_preparation_is_told_as_updated() {
+    let changes = |told: &[Told]| told.iter().map(|it| it.2["changed"].clone()).collect::<Vec<_>>();
+    let (begun, released) = (("preparation", "08:00:00"), ("pending", "08:05:00"));
+    // With the status that it begins with only its creation is told.
+    let mut known = None;
+    assert_eq!(names(&read(&order("Preparation", &[begun], "08:00:00", ""), &mut known)), ["created"]);
+    assert_eq!(names(&read(&order("Preparation", &[begun], "08:02:00", ""), &mut known)), ["updated"]);
+    assert_eq!(names(&read(&order("Pending", &[begun, released], "08:05:00", ""), &mut known)), ["pending"]);
+    // FFN may renew the time of a status, keep the first, or show none.
+    for times in [vec![("preparation", "08:10:00"), released], vec![begun, released], vec![]] {
+        let back = order("Preparation", &times, "08:10:00", "");
+        let mut known = known.clone();
+        let told = read(&back, &mut known);
+        assert_eq!((names(&told), told[0].1), (vec!["updated"], time("2026-01-05T08:10:00Z")), "{times:?}");
+        assert_eq!((&told[0].2["status"], changes(&told)), (&"Preparation".into(), vec![vec!["status"].into()]));
+        assert!(read(&back, &mut known).is_empty());
+        let again = [("preparation", "08:10:00"), ("pending", "08:15:00")];
+        let told = read(&order("Pending", &again, "08:15:00", ""), &mut known);
+        assert_eq!((names(&told), &told[0].2["previousStatus"]), (vec!["pending"], &"Preparation".into()));
+    }
+    // All at once, with what it is in the end.
+    let back = order("Preparation", &[released, ("preparation", "08:10:00")], "08:10:00", "");
+    assert_eq!(names(&read(&back, &mut None)), ["created", "pending", "updated"]);
+    let kept = order("Preparation", &[begun, released], "08:10:00", "");
+    assert_eq!(names(&read(&kept, &mut None)), ["created", "pending", "updated"]);
+}
+
+#[test]
+fn a_delivery_that_went_back_to_preparation_is_told_as_updated() {
+    let inbound = |status: &str, updated: &str| {
+        let stamp = format!(r#"{{"createdAt":"2026-01-05T08:00:00Z","updatedAt":"2026-01-05T{updated}Z"}}"#);
+        format!(r#"{{"inboundId":"ACME03K7Q2","status":"{status}","modificationInfo":{stamp}}}"#)
+    };
+    let mut known = None;
+    let read = |json: &str, known: &mut Option<Known>| -> Vec<Told> {
+        let told = drafts(FeedName::Inbounds, json, &[], known, Telling::since(time(START)));
+        told.into_iter().map(tell).collect()
+    };
+    // Nothing says that it has ever been released.
+    assert_eq!(names(&read(&inbound("Preparation", "08:10:00"), &mut None)), ["created", "updated"]);
+    assert_eq!(names(&read(&inbound("Pending", "08:00:00"), &mut known)), ["created", "pending"]);
+    let told = read(&inbound("Preparation", "08:10:00"), &mut known);
+    assert_eq!((names(&told), &told[0].2["status"]), (vec!["updated"], &"Preparation".into()));
+    assert_eq!((told[0].1, &told[0].2["changed"]), (time("2026-01-05T08:10:00Z"), &vec!["status"].into()));
+    assert_eq!(names(&read(&inbound("Pending", "08:20:00"), &mut known)), ["pending"]);
+}
+
+#[test]
 fn a_status_that_went_back_between_two_polls_is_told_though_ffn_kept_its_first_time() {
     let times = [("pending", "08:00:00"), ("acknowledged", "08:05:00")];
     let locked = [times[0], times[1], ("locked", "08:10:00")];
