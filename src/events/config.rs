@@ -32,6 +32,6 @@ pub enum Start {
     Now,
     /// At the first start, and what there is then is told, too.
     Snapshot,
-    /// At an instant in the past.
+    /// At an instant, in the past or to come.
     At(DateTime<Utc>),
 }

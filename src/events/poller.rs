@@ -28,6 +28,8 @@ use crate::telemetry::Chain;
 const AHEAD: TimeDelta = TimeDelta::seconds(10);
 /// How far two clocks of FFN's may be apart.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
+/// How far `Date` may be ahead of what FFN goes by, and nothing is lost.
+const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
 
 /// Follows one feed of one account.
 #[derive(Clone)]
@@ -119,9 +121,12 @@ impl Poller {
         }
         let checkpoint = match known {
             Some(checkpoint) => self.go_back(checkpoint).await?,
+            None if matches!(self.config.start, Start::At(instant) if instant > client.server_now()) => {
+                return Ok(Polled { events: 0, is_behind: false });
+            }
             None => self.begin().await?,
         };
-        let (now, overlap) = (client.server_now(), self.overlap());
+        let (now, overlap) = (client.server_now(), self.overlap() + self.ahead());
         let Some(window) = fit.window(&checkpoint, now, overlap, self.safety_lag()) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
@@ -141,7 +146,7 @@ impl Poller {
         if self.feed() == FeedName::Stocks {
             // What is found in the list may have come after the window.
             let telling = Telling { until: DateTime::<Utc>::MAX_UTC, ..telling };
-            events += ledger::mend(&self.reader.recorder, telling, overlap, client.server_now()).await?;
+            events += ledger::mend(&self.reader.recorder, telling, self.overlap(), client.server_now()).await?;
         }
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
         let read = Window { to: position, ..window };
@@ -153,17 +158,22 @@ impl Poller {
         Ok(Polled { events, is_behind: is_slice && position > checkpoint.position })
     }
 
-    /// A checkpoint far ahead of FFN's clock was set when an answer had a wrong `Date`, and what has happened since then was
-    /// not read: it goes back to where it was before, or a day. What was told is not told again.
+    /// A checkpoint ahead of FFN's clock and of this machine's was set when an answer had a wrong `Date`, and what has
+    /// happened since then was perhaps not read: it goes back to where it was before, or to the present if all up to
+    /// there was read, or a day. What was told is not told again.
     async fn go_back(&self, checkpoint: Checkpoint) -> Result<Checkpoint, Error> {
-        let now = self.reader.recorder.client.server_now();
+        let client = &self.reader.recorder.client;
+        let now = client.server_now();
+        // Where only FFN's clock is behind it, that may be what is wrong.
+        let latest = now.max(now - client.clock_ahead());
         let Checkpoint { started_at, position, again, .. } = checkpoint;
-        if position <= now + FAR_AHEAD {
+        if position <= latest + AHEAD.max(self.overlap() / 2) {
             return Ok(checkpoint);
         }
         let before = again.map(|again| again.from).filter(|from| *from <= now);
-        let started_at = started_at.min(now);
-        let position = before.unwrap_or(now - TimeDelta::days(1)).max(started_at);
+        let unread = if position - now > MOST_AHEAD { TimeDelta::days(1) } else { TimeDelta::zero() };
+        let started_at = if started_at > latest { now } else { started_at };
+        let position = before.unwrap_or(now - unread).max(started_at);
         let back = Checkpoint { started_at, position, again: None, ..checkpoint };
         tracing::error!(account = %self.account(), feed = %self.feed(), was = %checkpoint.position, server_now = %now, %position, "the checkpoint was ahead of FFN's clock, which must have been wrong: the feed is read again from before");
         self.reader.recorder.journal.go_back(self.account(), self.feed(), back).await?;
@@ -192,6 +202,13 @@ impl Poller {
 
     fn overlap(&self) -> TimeDelta {
         TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// How much further back than the overlap is read. Where `Date` is ahead of this machine's clock it may be ahead of
+    /// what FFN goes by, too. Then a window, if FFN takes it, ends at what has not happened yet.
+    fn ahead(&self) -> TimeDelta {
+        let ahead = self.reader.recorder.client.clock_ahead();
+        if ahead > AHEAD { ahead.min(MOST_AHEAD) } else { TimeDelta::zero() }
     }
 
     fn safety_lag(&self) -> TimeDelta {
@@ -246,7 +263,8 @@ pub(super) fn telling(checkpoint: Checkpoint, now: DateTime<Utc>, memory: Durati
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
@@ -366,13 +384,102 @@ mod tests {
         }
     }
 
+    /// An answer of FFN's whose `Date` is so far ahead.
+    fn dated(reply: Reply, ahead: TimeDelta) -> Reply {
+        let date = Utc::now() + ahead;
+        reply.with("date", &date.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    }
+
+    #[tokio::test]
+    async fn what_happens_is_told_though_windows_end_at_what_has_not_happened_yet() {
+        for ahead in [TimeDelta::minutes(15), TimeDelta::minutes(50)] {
+            let seconds = Arc::new(AtomicI64::new(ahead.num_seconds()));
+            let (items, now_ahead) = (Arc::new(Mutex::new(Vec::new())), seconds.clone());
+            let bench = {
+                let items = items.clone();
+                Bench::new(move |call| {
+                    let ahead = TimeDelta::seconds(now_ahead.load(Ordering::Relaxed));
+                    dated(updates(call, &items.lock().unwrap()), ahead)
+                })
+                .await
+            };
+            let now = Utc::now();
+            let again = Some(Again { from: now, until: now });
+            let checkpoint =
+                Checkpoint { started_at: now - TimeDelta::hours(9), position: now, with_snapshot: false, again };
+            let checkpoint = Some((bench.recorder.account().clone(), FEED, checkpoint));
+            bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+            let (poller, mut fit) = (poller(&bench, HOUR), Fit::default());
+            poller.poll(&mut fit).await.unwrap();
+            assert!(position(&bench).await > now + ahead - TimeDelta::seconds(10));
+            let happens = |id: &str| items.lock().unwrap().push(shown(id, Utc::now(), Utc::now()));
+            happens("P1");
+            poller.poll(&mut fit).await.unwrap();
+            assert_eq!(bench.told().await.len(), 1, "{ahead}");
+            // The clock is right again, and the checkpoint ahead of it.
+            happens("P2");
+            seconds.store(0, Ordering::Relaxed);
+            poller.poll(&mut fit).await.unwrap();
+            poller.poll(&mut fit).await.unwrap();
+            assert!(position(&bench).await <= Utc::now());
+            assert_eq!(bench.told().await.len(), 2, "{ahead}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_date_that_is_behind_for_a_while_moves_neither_the_start_nor_the_checkpoint() {
+        let now = Utc::now().trunc_subsecs(3);
+        let old = now - TimeDelta::days(20);
+        let item = shown("P1", old, old);
+        let bench =
+            Bench::new(move |call| dated(updates(call, std::slice::from_ref(&item)), -TimeDelta::days(30))).await;
+        let checkpoint = Checkpoint {
+            started_at: now - TimeDelta::minutes(10),
+            position: now - TimeDelta::minutes(1),
+            with_snapshot: false,
+            again: None,
+        };
+        let append = Some((bench.recorder.account().clone(), FEED, checkpoint));
+        bench.store.append(Append { checkpoint: append, ..Append::default() }).await.unwrap();
+        for _ in 0..2 {
+            poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        }
+        let left = bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap();
+        assert_eq!((left, bench.told().await), (Some(checkpoint), vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_start_that_is_to_come_is_waited_for() {
+        let begin = Utc::now() + TimeDelta::days(30);
+        let now = Utc::now() - TimeDelta::seconds(6);
+        let bench = Bench::new(move |call| updates(call, &[shown("P1", now, now)])).await;
+        let mut poller = poller(&bench, HOUR);
+        poller.config.start = Start::At(begin);
+        for _ in 0..2 {
+            let polled = poller.poll(&mut Fit::default()).await.unwrap();
+            assert_eq!(polled, Polled { events: 0, is_behind: false });
+        }
+        assert_eq!(bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap(), None);
+        poller.config.start = Start::At(now - TimeDelta::hours(1));
+        poller.poll(&mut Fit::default()).await.unwrap();
+        assert_eq!(bench.told().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_a_wrong_clock_has_set_comes_back() {
+        let bench = Bench::new(|call| updates(call, &[])).await;
+        let ahead = Utc::now() + TimeDelta::days(30);
+        let checkpoint = Checkpoint { started_at: ahead, position: ahead, with_snapshot: false, again: None };
+        let checkpoint = Some((bench.recorder.account().clone(), FEED, checkpoint));
+        bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        let left = bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap().unwrap();
+        assert!(left.started_at <= Utc::now() && left.position >= left.started_at, "{left:?}");
+    }
+
     #[tokio::test]
     async fn what_happens_after_the_start_is_told_though_the_date_is_ahead_of_what_ffn_goes_by() {
-        let bench = Bench::new(|call| {
-            let date = Utc::now() + TimeDelta::minutes(10);
-            updates(call, &[]).with("date", &date.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
-        })
-        .await;
+        let bench = Bench::new(|call| dated(updates(call, &[]), TimeDelta::minutes(10))).await;
         let before = Utc::now();
         poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
         let begun = bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap().unwrap().started_at;

@@ -102,9 +102,14 @@ impl Client {
         self.server_time_of(self.auth.clock().now())
     }
 
+    /// How far the server's clock is ahead of this machine's, to the second.
+    pub fn clock_ahead(&self) -> TimeDelta {
+        TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
+    }
+
     /// That time on the server's clock.
     pub fn server_time_of(&self, local: DateTime<Utc>) -> DateTime<Utc> {
-        local + TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
+        local + self.clock_ahead()
     }
 
     /// How long FFN has asked this account not to call; a call made now would wait for that.
