@@ -21,6 +21,11 @@ const MOST_FAILURES: usize = 3;
 pub struct Failing(Arc<Mutex<HashMap<String, Option<Instant>>>>);
 
 impl Failing {
+    /// Whether FFN failed to show this one the last time.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
     /// Sorts what is to be asked for: at the end what FFN failed to show the last time.
     pub(super) fn sort<T>(&self, looks: &mut [T], id: impl Fn(&T) -> &str) {
         let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);

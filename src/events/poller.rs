@@ -133,7 +133,7 @@ impl Poller {
         let is_slice = fit.is_slice(window, now, self.safety_lag());
         // What an item shows of later is told by the next window, which has all that was between.
         let telling = Telling { until: window.to, ..telling(checkpoint, window.from, self.memory) };
-        let read = self.reader.read(window, telling).await;
+        let read = Reader { overlap, ..self.reader.clone() }.read(window, telling).await;
         match &read {
             Ok(_) => fit.accepted(window, is_slice, &checkpoint, overlap),
             Err(Error::Endless(_)) => fit.too_long(window, checkpoint.position, overlap),

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
 use super::Error;
@@ -41,6 +41,9 @@ const BATCH_ITEMS: usize = 500;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_AGE: Duration = Duration::from_millis(200);
 
+/// What stands with an order that was asked for its shipping notifications, and is to be once more.
+const ONCE_MORE: &str = "once more";
+
 /// Reads windows of one feed of one account.
 #[derive(Clone)]
 pub struct Reader {
@@ -58,6 +61,9 @@ pub struct Reader {
     pub patience: Option<Duration>,
     /// Which these are.
     pub failing: Failing,
+    /// How late FFN may show what belongs to a change that it shows already: an order is asked for its shipping
+    /// notifications once more before no window shows that change any more.
+    pub overlap: TimeDelta,
     /// Whether orders are asked for their shipping notifications also if that was done and they have not changed since:
     /// what was not told then, because it is from another period, may be told now.
     pub asks_again: bool,
@@ -90,6 +96,8 @@ struct Reading {
     change_rows: HashMap<String, Vec<Vec<u8>>>,
     /// What was asked for by its id.
     looks: Looks,
+    /// Orders that FFN failed to show the last time: they are asked for after all others.
+    put_off: Vec<Box<RawValue>>,
     read: Read,
 }
 
@@ -105,6 +113,7 @@ impl Reading {
             changes: BTreeMap::new(),
             change_rows: HashMap::new(),
             looks,
+            put_off: Vec::new(),
             read: Read::default(),
         }
     }
@@ -146,6 +155,7 @@ impl Reader {
             reads_again: true,
             patience: None,
             failing: Failing::default(),
+            overlap: TimeDelta::zero(),
             asks_again: false,
         }
     }
@@ -164,6 +174,8 @@ impl Reader {
                 pages = self.pass(endpoint, &mut reading).await?.max(pages);
             }
             if pages <= 1 || !self.reads_again || (pass > 1 && reading.rows.len() == before) {
+                let put_off = std::mem::take(&mut reading.put_off);
+                self.tell_shipments(&put_off, &mut reading).await?;
                 self.tell_of_moved_returns(&mut reading).await?;
                 self.set_aside(reading.looks).await?;
                 return Ok(reading.read);
@@ -272,7 +284,9 @@ impl Reader {
             return self.take_changes(items, reading).await;
         }
         if Feed::of(self.feed).lists_orders_of_shipments(self.recorder.client.role()) {
-            return self.take_shipments(&items, reading).await;
+            let (mut put_off, others) = items.into_iter().partition(|order| self.is_failing(order));
+            reading.put_off.append(&mut put_off);
+            return self.tell_shipments(&others, reading).await;
         }
         if let Some(changes) = Feed::of(self.feed).changes
             && items.iter().any(|item| self.lacks_a_change(item, reading))
@@ -374,9 +388,13 @@ impl Reader {
         Ok(ended?)
     }
 
+    fn is_failing(&self, order: &RawValue) -> bool {
+        normalizer::shipped_order(order).is_some_and(|(id, _)| self.failing.has(&id))
+    }
+
     /// Stores the shipping notifications of orders that have changed since they were last asked for. An order of which
     /// FFN refuses them is parked.
-    async fn take_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
+    async fn tell_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
         for _ in 0..TRIES {
             let mut with = Append::default();
             let shipments = self.shipments(orders, reading, &mut with).await?;
@@ -400,19 +418,21 @@ impl Reader {
         with: &mut Append,
     ) -> Result<Vec<Box<RawValue>>, Error> {
         let shipped = orders.iter().filter_map(|order| Some((order, normalizer::shipped_order(order)?)));
-        let mut orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
+        let orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
         let memory = |id: &str| format!("order:{id}");
         let ids = orders.iter().map(|(_, (id, _))| memory(id)).collect();
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
-        self.failing.sort(&mut orders, |(_, (id, _))| id);
         let mut shipments = Vec::new();
         for (order, (id, now)) in orders {
             let before = known.get(&memory(&id)).cloned();
-            let is_known = before.as_ref() == Some(&now) && !self.asks_again;
-            if is_known || reading.looks.has_failed(&id) {
+            let is_last = now.changed_at.is_none_or(|at| at < reading.window.to - self.overlap);
+            let asked = Known { status: Some(ONCE_MORE.to_owned()), ..now.clone() };
+            let is_known = before.as_ref() == Some(&now) || (before.as_ref() == Some(&asked) && !is_last);
+            if (is_known && !self.asks_again) || reading.looks.has_failed(&id) {
                 continue;
             }
+            let now = if is_last { now } else { asked };
             // Of an order that has changed since, not all is told yet: it is asked for again.
             let is_done = now.changed_at.is_none_or(|at| at < reading.telling.until);
             let entity = KnownEntity { account: account.clone(), feed: self.feed, id: memory(&id), before, known: now };
@@ -451,8 +471,6 @@ pub(super) fn cant_be_asked(what: &str, refused: &ffn::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -687,6 +705,83 @@ mod tests {
             told.push(reader.read(window, Telling::since(window.from)).await.unwrap().events);
         }
         assert_eq!((told, asked.load(Ordering::Relaxed)), (vec![0, 1, 0, 0], 2));
+    }
+
+    #[tokio::test]
+    async fn a_second_notification_that_becomes_visible_after_its_order_is_told() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let stamp = |second| format!(r#""modificationInfo":{{"createdAt":"2026-01-05T08:00:{second}Z"}}"#);
+            if !call.uri.contains("shipping-notifications") {
+                let order = r#"{"outboundId":"O1","status":"PartiallyShipped""#;
+                let stamps = r#""statusTimestamp":{"partiallyShipped":"2026-01-05T08:00:05Z"}"#;
+                return Reply::json(200, &format!(r#"{{"data":[{order},{stamps},{}}}]}}"#, stamp("10")));
+            }
+            let parcel = |n, second| {
+                format!(r#"{{"outboundShippingNotificationId":"S{n}","outboundId":"O1",{}}}"#, stamp(second))
+            };
+            let late = if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+                String::new()
+            } else {
+                format!(",{}", parcel(2, "10"))
+            };
+            Reply::json(200, &format!("[{}{late}]", parcel(1, "05")))
+        })
+        .await;
+        let overlap = TimeDelta::seconds(20);
+        let reader = Reader { overlap, ..Reader::new(FeedName::OutboundShipments, bench.recorder.clone()) };
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let mut told = Vec::new();
+        for to in [12, 14, 30, 31, 33] {
+            let window = Window { from: at(0), to: at(to) };
+            told.push((
+                reader.read(window, Telling::since(window.from)).await.unwrap().events,
+                asked.load(Ordering::Relaxed),
+            ));
+        }
+        assert_eq!(told, [(1, 1), (0, 1), (0, 1), (1, 2), (0, 2)]);
+    }
+
+    #[tokio::test]
+    async fn orders_that_ffn_fails_to_show_keep_none_on_a_later_page() {
+        let order = |id: &str, status: &str| {
+            let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
+            format!(r#"{{"outboundId":"{id}","status":"{status}",{stamp}}}"#)
+        };
+        let failing: Vec<String> = (0..10).map(|n| format!("F{n}")).collect();
+        let first = failing.iter().map(|id| order(id, "Shipped"));
+        // What is stored together ends with the first page.
+        let first: Vec<String> = first.chain((0..BATCH_ITEMS).map(|n| order(&format!("O{n}"), "Pending"))).collect();
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            if let Some((_, of)) = call.uri.split_once("outbounds/A/") {
+                assert!(of.starts_with("shipping-notifications"));
+                let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
+                return Reply::json(
+                    200,
+                    &format!(r#"[{{"outboundShippingNotificationId":"S1","outboundId":"A",{stamp}}}]"#),
+                );
+            }
+            match query::<u32>(call, "page") {
+                Some(1) => Reply::json(200, &format!(r#"{{"data":[{}],"moreDataAvailable":true}}"#, first.join(","))),
+                Some(_) => Reply::json(200, &format!(r#"{{"data":[{}]}}"#, order("A", "Shipped"))),
+                None => Reply::json(500, ""),
+            }
+        })
+        .await;
+        let reader = Reader {
+            patience: Some(Duration::ZERO),
+            ..Reader::new(FeedName::OutboundShipments, bench.recorder.clone())
+        };
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        let mut tries = 0;
+        while reader.read(window, Telling::since(window.from)).await.is_err() {
+            tries += 1;
+            assert!(tries < 10);
+        }
+        assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
+        assert_eq!(bench.store.parked(ParkedFilter::default(), 0, 20).await.unwrap().len(), failing.len());
     }
 
     #[tokio::test]
