@@ -166,7 +166,7 @@ fn is_late(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize
 /// The events of a transition, each with the names that it may have.
 fn names(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize) -> Vec<Vec<String>> {
     let this = &all[index];
-    let status = this.status.as_deref().map(kebab);
+    let status = this.status.as_deref().map(event_of);
     let is_gone = all.iter().any(|other| other.state == "Deleted");
     let updated = || "updated".to_owned();
     let first = index == 0 && this.state == "New";
@@ -238,7 +238,8 @@ fn may_be_missing(record: &Record<'_>, feed: FeedName, all: &[Transition], index
 }
 
 /// The statuses of an order that FFN gives the time of.
-const STAMPED: [&str; 8] = [
+const STAMPED: [&str; 9] = [
+    "Preparation",
     "Pending",
     "Acknowledged",
     "Pickprocess",
@@ -282,6 +283,11 @@ fn resource_of(feed: FeedName) -> &'static str {
         FeedName::Merchants => "merchant",
         FeedName::Authorizations => "authorization",
     }
+}
+
+/// The event of a status that was reached.
+fn event_of(status: &str) -> String {
+    if status == "Preparation" { "updated".to_owned() } else { kebab(status) }
 }
 
 fn kebab(status: &str) -> String {

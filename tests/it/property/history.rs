@@ -132,7 +132,10 @@ impl History {
             15 => post(&at("advance"), json!({"to": "Locked"})),
             16 => post(&at("advance"), json!({"to": "Canceled"})),
             17 => post(&at("advance"), json!({"to": "Shipped", "partial": true, "gap_ms": gap})),
-            18 => post(&at("status"), json!({"status": "Teleported"})),
+            // One that nobody knows, and one that has no event of its own.
+            18 if self.rng.bool() => post(&at("status"), json!({"status": "Teleported"})),
+            // It stays there: FFN would forget when it was pending before.
+            18 => self.leave(FeedName::Outbounds, &number, "status", json!({"status": "Preparation"})),
             // A fulfiller asks the order for its parcels: one that is gone has none.
             _ if self.keeps_orders => nothing(),
             _ => self.end(FeedName::Outbounds, number),
@@ -200,9 +203,14 @@ impl History {
     }
 
     fn end(&mut self, kind: FeedName, number: String) -> Value {
+        self.leave(kind, &number, "delete", json!({}))
+    }
+
+    /// The last that happens to one.
+    fn leave(&mut self, kind: FeedName, number: &str, how: &str, body: Value) -> Value {
         let of = self.kinds.get_mut(&kind).unwrap();
-        of.open.retain(|other| *other != number);
-        post(&format!("{}/{number}/delete", of.path), json!({}))
+        of.open.retain(|other| other != number);
+        post(&format!("{}/{number}/{how}", of.path), body)
     }
 }
 
