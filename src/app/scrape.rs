@@ -8,6 +8,7 @@ use super::Account;
 use crate::broker::{self, Link, topology};
 use crate::domain::account::AccountName;
 use crate::domain::feed::FeedName;
+use crate::domain::listing::Purpose;
 use crate::domain::message::Lane;
 use crate::events::{FeedProgress, Progress};
 use crate::metrics::Metrics;
@@ -44,6 +45,7 @@ impl Scrape {
                 self.metrics.events.parked.with_label_values(&[name, feed]).set(count.map_or(0, |count| count.items));
             }
         }
+        self.show_missed().await.map_err(|error| error.to_string())?;
         for (account, feed, progress) in self.progress.all() {
             if let Some(lag) = self.lag_seconds(&account, &progress) {
                 self.metrics.events.feed_lag.with_label_values(&[account.as_str(), feed.as_str()]).set(lag);
@@ -52,6 +54,20 @@ impl Scrape {
         self.count_held().await;
         self.metrics.broker.connected.set(self.publishing.is_connected().into());
         self.metrics.render().map_err(|error| error.to_string())
+    }
+
+    /// Shows when a feed was last found to have missed something, also in an earlier process.
+    async fn show_missed(&self) -> Result<(), store::Error> {
+        for account in &self.accounts {
+            let name = account.client.account();
+            for feed in &account.config.events.feeds {
+                let listing = self.store.listing(name, *feed, Purpose::Sweep).await?;
+                let missed_at = listing.and_then(|listing| listing.missed_at).unwrap_or_default();
+                let gauge = self.metrics.events.missed_at.with_label_values(&[name.as_str(), feed.as_str()]);
+                gauge.set(missed_at.timestamp() as f64);
+            }
+        }
+        Ok(())
     }
 
     /// Asks the broker what is held. While it can't be asked the last answer stands.

@@ -187,6 +187,9 @@ async fn give_up(recorder: &Recorder, telling: Telling, id: String, known: Known
         Ok(appended) => {
             let gaps = appended.events;
             recorder.metrics.stock_gaps.with_label_values(&[recorder.account().as_str()]).inc_by(gaps as u64);
+            if gaps > 0 {
+                recorder.note_missed(FeedName::Stocks).await?;
+            }
             Ok(gaps)
         }
         Err(store::Error::Outdated) => Ok(0),
@@ -201,6 +204,7 @@ mod tests {
 
     use super::super::testing::Bench;
     use super::*;
+    use crate::domain::listing::Purpose;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::Journal;
 
@@ -367,8 +371,12 @@ mod tests {
     async fn what_is_missing_before_the_first_entry_and_in_no_list_is_waited_for_and_told() {
         let (bench, _) = begun(&[(5, 20)], &[(5, 20), (3, -10)]).await;
         assert_eq!((mended_since_start(&bench, 30).await, mended_since_start(&bench, 35).await), (0, 0));
+        let noted =
+            async || bench.store.listing(bench.recorder.account(), FeedName::Stocks, Purpose::Sweep).await.unwrap();
+        assert_eq!(noted().await, None);
         assert_eq!((mended_since_start(&bench, 36).await, mended_since_start(&bench, 60).await), (1, 0));
         assert_eq!(bench.told().await, [CHANGED, GAP]);
+        assert!(noted().await.is_some_and(|noted| noted.missed_at.is_some()), "for the alert");
         let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
         assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&4.into(), &4.into()));
         assert_eq!(gap["occurredAt"], "2026-01-05T08:20:00Z", "when the entry after it was written");
