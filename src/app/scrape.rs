@@ -1,8 +1,11 @@
 //! What is computed when it is asked for: lag, backlog and connection, from stored instants, so that
 //! they keep growing while nothing happens.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use super::Account;
 use crate::broker::{self, Link, topology};
@@ -26,6 +29,7 @@ pub(super) struct Scrape {
     pub(super) accounts: Vec<Account>,
     pub(super) publishing: Arc<Link>,
     pub(super) broker: broker::Config,
+    pub(super) started_at: DateTime<Utc>,
 }
 
 impl Scrape {
@@ -46,11 +50,7 @@ impl Scrape {
             }
         }
         self.show_missed().await.map_err(|error| error.to_string())?;
-        for (account, feed, progress) in self.progress.all() {
-            if let Some(lag) = self.lag_seconds(&account, &progress) {
-                self.metrics.events.feed_lag.with_label_values(&[account.as_str(), feed.as_str()]).set(lag);
-            }
-        }
+        self.show_lags();
         self.count_held().await;
         self.metrics.broker.connected.set(self.publishing.is_connected().into());
         self.metrics.render().map_err(|error| error.to_string())
@@ -68,6 +68,20 @@ impl Scrape {
             }
         }
         Ok(())
+    }
+
+    /// Shows how far each feed is behind. Of one of which nothing has been read yet that is as long as this process runs.
+    fn show_lags(&self) {
+        let running = (Utc::now() - self.started_at).as_seconds_f64();
+        for account in &self.accounts {
+            let name = account.client.account();
+            let progress: HashMap<_, _> = self.feeds(name).into_iter().collect();
+            for feed in &account.config.events.feeds {
+                let lag = progress.get(feed).and_then(|progress| self.lag_seconds(name, progress));
+                let gauge = self.metrics.events.feed_lag.with_label_values(&[name.as_str(), feed.as_str()]);
+                gauge.set(lag.unwrap_or(running));
+            }
+        }
     }
 
     /// Asks the broker what is held. While it can't be asked the last answer stands.
