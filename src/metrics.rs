@@ -68,6 +68,8 @@ pub struct EventMetrics {
     pub sweeps: IntCounterVec,
     /// Events that a feed had missed: `{account,feed}`. 0 in a healthy system.
     pub sweep_missed: IntCounterVec,
+    /// When it was last found that a feed had missed something, seconds since 1970; computed at scrape: `{account,feed}`.
+    pub missed_at: GaugeVec,
     /// When the last look was complete, seconds since 1970: `{account,feed}`.
     pub swept_at: GaugeVec,
     /// Rows that a snapshot has read: `{account,feed}`.
@@ -216,6 +218,12 @@ impl Metrics {
                 &registry,
                 "sweep_missed_events_total",
                 "Events that a feed had missed and a sweep has found.",
+                &["account", "feed"],
+            )?,
+            missed_at: gauge(
+                &registry,
+                "last_missed_timestamp_seconds",
+                "When it was last found that the feed had missed changes.",
                 &["account", "feed"],
             )?,
             swept_at: gauge(

@@ -161,8 +161,8 @@ impl App {
                 accounts: self.accounts.clone(),
                 publishing: self.publishing.clone(),
                 broker: self.config.broker.clone(),
+                started_at: chrono::Utc::now(),
             },
-            started_at: chrono::Utc::now(),
         })
     }
 

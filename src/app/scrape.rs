@@ -1,13 +1,17 @@
 //! What is computed when it is asked for: lag, backlog and connection, from stored instants, so that
 //! they keep growing while nothing happens.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use super::Account;
 use crate::broker::{self, Link, topology};
 use crate::domain::account::AccountName;
 use crate::domain::feed::FeedName;
+use crate::domain::listing::Purpose;
 use crate::domain::message::Lane;
 use crate::events::{FeedProgress, Progress};
 use crate::metrics::Metrics;
@@ -25,6 +29,7 @@ pub(super) struct Scrape {
     pub(super) accounts: Vec<Account>,
     pub(super) publishing: Arc<Link>,
     pub(super) broker: broker::Config,
+    pub(super) started_at: DateTime<Utc>,
 }
 
 impl Scrape {
@@ -44,14 +49,39 @@ impl Scrape {
                 self.metrics.events.parked.with_label_values(&[name, feed]).set(count.map_or(0, |count| count.items));
             }
         }
-        for (account, feed, progress) in self.progress.all() {
-            if let Some(lag) = self.lag_seconds(&account, &progress) {
-                self.metrics.events.feed_lag.with_label_values(&[account.as_str(), feed.as_str()]).set(lag);
-            }
-        }
+        self.show_missed().await.map_err(|error| error.to_string())?;
+        self.show_lags();
         self.count_held().await;
         self.metrics.broker.connected.set(self.publishing.is_connected().into());
         self.metrics.render().map_err(|error| error.to_string())
+    }
+
+    /// Shows when a feed was last found to have missed something, also in an earlier process.
+    async fn show_missed(&self) -> Result<(), store::Error> {
+        for account in &self.accounts {
+            let name = account.client.account();
+            for feed in &account.config.events.feeds {
+                let listing = self.store.listing(name, *feed, Purpose::Sweep).await?;
+                let missed_at = listing.and_then(|listing| listing.missed_at).unwrap_or_default();
+                let gauge = self.metrics.events.missed_at.with_label_values(&[name.as_str(), feed.as_str()]);
+                gauge.set(missed_at.timestamp() as f64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows how far each feed is behind. Of one of which nothing has been read yet that is as long as this process runs.
+    fn show_lags(&self) {
+        let running = (Utc::now() - self.started_at).as_seconds_f64();
+        for account in &self.accounts {
+            let name = account.client.account();
+            let progress: HashMap<_, _> = self.feeds(name).into_iter().collect();
+            for feed in &account.config.events.feeds {
+                let lag = progress.get(feed).and_then(|progress| self.lag_seconds(name, progress));
+                let gauge = self.metrics.events.feed_lag.with_label_values(&[name.as_str(), feed.as_str()]);
+                gauge.set(lag.unwrap_or(running));
+            }
+        }
     }
 
     /// Asks the broker what is held. While it can't be asked the last answer stands.

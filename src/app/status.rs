@@ -14,7 +14,6 @@ use crate::telemetry::Chain;
 /// Answers questions about the running bridge.
 pub(super) struct Status {
     pub(super) scrape: Scrape,
-    pub(super) started_at: DateTime<Utc>,
 }
 
 /// One thing that readiness depends on.
@@ -145,7 +144,8 @@ impl Status {
         }
         let pending_results = backlog.iter().find(|it| it.lane == "results").map_or(0, |it| it.rows);
         let version = env!("CARGO_PKG_VERSION");
-        Ok(Report { version, started_at: self.started_at, ready, checks, accounts, pending_results })
+        let started_at = self.scrape.started_at;
+        Ok(Report { version, started_at, ready, checks, accounts, pending_results })
     }
 
     /// Whether an account can call: [`Auth`](crate::ffn::Auth) decides it, the store has the details.

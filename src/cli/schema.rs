@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::schema::{COMMANDS, CommandSpec, catalog, document, resolve, write_all};
+use crate::schema::{COMMANDS, CommandSpec, URN, catalog, resolve, write_all};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// An event's or result's type (`ffn.outbound.shipped.v1`) or a command (`outbound.create`, or `return.create.merchant`
-    /// where the roles send different bodies); without it, all are listed
+    /// An event's or result's type (`ffn.outbound.shipped.v1`), as it is or as `dataschema` has it, or a command
+    /// (`outbound.create`, or `return.create.merchant` where the roles send different bodies); without it, all are listed
     #[arg(value_name = "TYPE")]
     name: Option<String>,
     /// Writes every schema to its file below this folder
@@ -31,7 +31,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let Some(document) = document(name).or_else(|| resolve(name)) else {
+    let name = name.strip_prefix(URN).unwrap_or(name);
+    let Some(document) = resolve(name) else {
         let variants: Vec<String> =
             COMMANDS.iter().filter(|spec| spec.name == name).map(CommandSpec::document).collect();
         let hint = if variants.is_empty() {

@@ -1,6 +1,6 @@
 //! What the bridge remembers of an entity, to tell the next time what has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -81,23 +81,41 @@ pub struct Versions {
     /// Since when each hole is known, by FFN's clock; by its last version.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub since: BTreeMap<i64, DateTime<Utc>>,
+    /// The entry after each hole, by the hole's last version; databases of before have none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub next: BTreeMap<i64, Entry>,
     /// The first that was seen, until it has been looked up whether one was lost before it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first: Option<i64>,
+    /// Its entry; databases of before have none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_entry: Option<Entry>,
     /// Since when a version is missing: of holes that a version of before has seen, which noted one time for all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub missing_since: Option<DateTime<Utc>>,
 }
 
+/// What is kept of an entry of a ledger: what is told of a hole before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it was written at FFN.
+    pub at: DateTime<Utc>,
+    /// The merchant's id of the product, where FFN sent it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub merchant_sku: Option<String>,
+}
+
 /// Versions of a ledger that are missing between two that have been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hole {
+pub struct Hole<'a> {
     /// The first of them.
     pub from: i64,
     /// The last of them.
     pub to: i64,
     /// Since when it is known, by FFN's clock.
     pub since: Option<DateTime<Utc>>,
+    /// The entry after it.
+    pub next: Option<&'a Entry>,
 }
 
 impl Versions {
@@ -106,8 +124,8 @@ impl Versions {
         Self { complete: first, ..Self::default() }
     }
 
-    /// Takes note of a version that was written at this time; whether it is new.
-    pub fn read(&mut self, version: i64, at: DateTime<Utc>) -> bool {
+    /// Takes note of a version with its entry; whether it is new.
+    pub fn read(&mut self, version: i64, entry: Entry) -> bool {
         if version <= self.complete {
             return false;
         }
@@ -117,24 +135,27 @@ impl Versions {
         // What is left of a hole is missing for as long as all of it.
         let since = match next {
             Some(next) => self.since.remove(&(next - 1)).or(self.missing_since),
-            None => Some(at),
+            None => Some(entry.at),
         };
         let before = (last.unwrap_or(self.complete) + 1 < version).then_some(version - 1);
         let after = next.filter(|next| version + 1 < *next).map(|next| next - 1);
         let left = before.into_iter().chain(after);
         self.since.extend(since.into_iter().flat_map(|since| left.clone().map(move |to| (to, since))));
+        // It may have been the last of its hole.
+        self.next.remove(&version);
+        self.next.extend(before.map(|to| (to, entry)));
         self.ahead.insert(place, version);
         self.close_up();
         true
     }
 
     /// The versions that are missing, ascending.
-    pub fn holes(&self) -> impl Iterator<Item = Hole> {
+    pub fn holes(&self) -> impl Iterator<Item = Hole<'_>> {
         let last = std::iter::once(&self.complete).chain(&self.ahead);
         let around = last.zip(&self.ahead).filter(|(last, next)| **last + 1 < **next);
         around.map(|(last, next)| {
             let since = self.since.get(&(next - 1)).copied().or(self.missing_since);
-            Hole { from: last + 1, to: next - 1, since }
+            Hole { from: last + 1, to: next - 1, since, next: self.next.get(&(next - 1)) }
         })
     }
 
@@ -161,18 +182,26 @@ impl Versions {
 
     /// It has been looked up what came before the first version: `before`, the newest that is nobody's concern any more,
     /// and those that were found after it. What is in no place between them is missing since `at`.
-    pub fn begin_after(&mut self, before: Option<i64>, found: &[i64], at: DateTime<Utc>) {
-        let Some(first) = self.first.take() else { return };
-        let mut read: BTreeSet<i64> = found.iter().copied().filter(|version| *version < first).collect();
-        let Some(before) = before.or_else(|| read.first().map(|oldest| oldest - 1)) else { return };
-        read.retain(|version| *version > before);
-        if first.abs_diff(before) == read.len() as u64 + 1 {
+    pub fn begin_after(&mut self, before: Option<i64>, mut found: BTreeMap<i64, Entry>, at: DateTime<Utc>) {
+        let (Some(first), entry) = (self.first.take(), self.first_entry.take()) else { return };
+        found.retain(|version, _| *version < first);
+        let Some(before) = before.or_else(|| found.keys().next().map(|oldest| oldest - 1)) else { return };
+        found.retain(|version, _| *version > before);
+        if first.abs_diff(before) == found.len() as u64 + 1 {
             return;
         }
-        let holes = std::iter::once(&before).chain(&read).zip(read.iter().chain([&first]));
-        self.since.extend(holes.filter(|(last, next)| **last + 1 < **next).map(|(_, next)| (next - 1, at)));
-        self.ahead = read.into_iter().chain(first..=self.complete).chain(std::mem::take(&mut self.ahead)).collect();
+        let read = found.keys().copied().chain(first..=self.complete);
+        self.ahead = read.chain(std::mem::take(&mut self.ahead)).collect();
         self.complete = before;
+        let mut last = before;
+        let read = found.into_iter().map(|(version, entry)| (version, Some(entry)));
+        for (version, entry) in read.chain([(first, entry)]) {
+            if last + 1 < version {
+                self.since.insert(version - 1, at);
+                self.next.extend(entry.map(|entry| (version - 1, entry)));
+            }
+            last = version;
+        }
         self.close_up();
     }
 
@@ -181,6 +210,7 @@ impl Versions {
         self.ahead.drain(..following);
         self.complete += i64::try_from(following).unwrap_or_default();
         self.since.retain(|to, _| *to > self.complete);
+        self.next.retain(|to, _| *to > self.complete);
         if self.ahead.is_empty() {
             self.missing_since = None;
         }
@@ -282,15 +312,25 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
+    /// An entry that was written at this second.
+    fn entry(seconds: i64) -> Entry {
+        Entry { at: at(seconds), merchant_sku: None }
+    }
+
     /// The holes of a ledger as first and last version, and the second since when.
     fn holes(versions: &Versions) -> Vec<(i64, i64, Option<i64>)> {
-        versions.holes().map(|Hole { from, to, since }| (from, to, since.map(|since| since.timestamp()))).collect()
+        versions.holes().map(|Hole { from, to, since, .. }| (from, to, since.map(|since| since.timestamp()))).collect()
+    }
+
+    /// The second at which the entry after each hole was written.
+    fn written_after(versions: &Versions) -> Vec<Option<i64>> {
+        versions.holes().map(|hole| hole.next.map(|next| next.at.timestamp())).collect()
     }
 
     #[test]
     fn a_hole_in_a_ledger_is_seen_and_closed() {
         let mut versions = Versions::from(7);
-        let read = |version, versions: &mut Versions| versions.read(version, at(version));
+        let read = |version, versions: &mut Versions| versions.read(version, entry(version));
         assert!(!read(7, &mut versions) && !read(3, &mut versions) && read(8, &mut versions));
         assert_eq!((versions.complete, holes(&versions)), (8, vec![]));
         assert!(read(12, &mut versions) && read(11, &mut versions) && !read(11, &mut versions));
@@ -309,19 +349,25 @@ mod tests {
     #[test]
     fn each_hole_of_a_ledger_has_its_own_time_also_what_is_left_of_it() {
         let mut versions = Versions::from(1);
-        assert!(versions.read(10, at(100)) && versions.read(12, at(200)) && versions.read(5, at(300)));
+        assert!(versions.read(10, entry(100)) && versions.read(12, entry(200)) && versions.read(5, entry(300)));
         assert_eq!(holes(&versions), [(2, 4, Some(100)), (6, 9, Some(100)), (11, 11, Some(200))]);
         assert_eq!((versions.missing(), versions.is_missing(9), versions.is_missing(10)), (8, true, false));
         assert!(!versions.is_missing(1) && !versions.is_missing(13));
+        assert_eq!(written_after(&versions), [Some(300), Some(100), Some(200)]);
+        assert!(versions.read(9, entry(90)) && versions.read(11, entry(110)));
+        assert_eq!((holes(&versions).len(), written_after(&versions)), (2, vec![Some(300), Some(90)]));
+        assert_eq!(versions.next.len(), 2, "nothing is left of a hole that is closed");
     }
 
     #[test]
     fn what_was_lost_before_the_first_version_is_a_hole() {
         let begun = |before, found: &[i64]| {
-            let mut versions = Versions { first: Some(7), ..Versions::from(7) };
-            assert!(versions.read(8, at(8)) && versions.read(10, at(10)));
-            versions.begin_after(before, found, at(50));
-            assert_eq!((versions.first, versions.ahead.last()), (None, Some(&10)));
+            let mut versions = Versions { first: Some(7), first_entry: Some(entry(7)), ..Versions::from(7) };
+            assert!(versions.read(8, entry(8)) && versions.read(10, entry(10)));
+            versions.begin_after(before, found.iter().map(|version| (*version, entry(*version))).collect(), at(50));
+            assert_eq!((versions.first, &versions.first_entry, versions.ahead.last()), (None, &None, Some(&10)));
+            let next: Vec<_> = holes(&versions).into_iter().map(|(_, to, _)| Some(to + 1)).collect();
+            assert_eq!(written_after(&versions), next, "whenever it was looked up");
             holes(&versions)
         };
         let after = (9, 9, Some(10));
@@ -338,10 +384,14 @@ mod tests {
         let stored = r#"{"complete":1,"ahead":[5,8],"missing_since":"1970-01-01T00:01:40Z"}"#;
         let mut versions: Versions = serde_json::from_str(stored).unwrap();
         assert_eq!(holes(&versions), [(2, 4, Some(100)), (6, 7, Some(100))]);
-        assert!(versions.read(10, at(200)) && versions.read(3, at(300)));
+        assert!(versions.read(10, entry(200)) && versions.read(3, entry(300)));
         let expected = [(2, 2, Some(100)), (4, 4, Some(100)), (6, 7, Some(100)), (9, 9, Some(200))];
         assert_eq!(holes(&versions), expected);
+        assert_eq!(written_after(&versions), [Some(300), None, None, Some(200)]);
         let again: Versions = serde_json::from_str(&serde_json::to_string(&versions).unwrap()).unwrap();
         assert_eq!(again, versions);
+        let mut begun: Versions = serde_json::from_str(r#"{"complete":3,"first":3}"#).unwrap();
+        begun.begin_after(Some(1), BTreeMap::new(), at(50));
+        assert_eq!((holes(&begun), written_after(&begun)), (vec![(2, 2, Some(50))], vec![None]));
     }
 }

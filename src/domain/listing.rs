@@ -55,4 +55,7 @@ pub struct Listing {
     /// When it was last read to its end, by FFN's clock.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended_at: Option<DateTime<Utc>>,
+    /// When it was last found that the feed has missed something, by this machine's clock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missed_at: Option<DateTime<Utc>>,
 }

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::Error;
 use super::normalizer::{self, Item, Telling};
 use super::recorder::Recorder;
-use crate::domain::entity::{Hole, Known, Versions};
+use crate::domain::entity::{Entry, Hole, Known, Versions};
 use crate::domain::feed::FeedName;
 use crate::ffn::{Disposition, Priority, stocks};
 use crate::store::{self, Append, KnownEntity};
@@ -74,18 +74,19 @@ pub(super) async fn mend(
         // What the rest of a list has that was broken off, nobody knows.
         let is_through = has_ended || search.has_all;
         let Search { found, before, .. } = search;
-        let (found, rows): (Vec<i64>, Vec<Item>) =
-            found.into_iter().map(|(version, row)| (version, row.into())).unzip();
+        let entries: BTreeMap<i64, Entry> =
+            found.iter().filter_map(|(version, row)| Some((*version, normalizer::stock_entry(row)?))).collect();
+        let rows: Vec<Item> = found.into_values().map(Item::from).collect();
         if !rows.is_empty() {
             events += recorder.record(FeedName::Stocks, &rows, telling, Append::default()).await?.events;
         }
         if versions.first.is_some() {
             let before = before.filter(|_| is_through);
-            begin(recorder, id, |versions| versions.begin_after(before, &found, server_now)).await?;
+            begin(recorder, id, |versions| versions.begin_after(before, entries, server_now)).await?;
             continue;
         }
-        let is_due = |hole: Hole| hole.since.is_none_or(|since| server_now - since > patience);
-        if found.is_empty() && is_through && hole.is_some_and(is_due) {
+        let is_due = |hole: Hole<'_>| hole.since.is_none_or(|since| server_now - since > patience);
+        if rows.is_empty() && is_through && hole.is_some_and(is_due) {
             events += give_up(recorder, telling, id, known).await?;
         }
     }
@@ -134,7 +135,7 @@ impl<'a> Search<'a> {
             let Some(version) = normalizer::stock_version(&row).filter(|_| is_of_ledger) else { continue };
             (oldest, newest) = (oldest.min(version), newest.max(version));
             let is_before = self.versions.first.is_some_and(|first| version < first);
-            let is_missed = normalizer::written_at(&row).is_some_and(|at| at >= self.since);
+            let is_missed = normalizer::stock_entry(&row).is_some_and(|entry| entry.at >= self.since);
             if self.versions.is_missing(version) || (is_before && is_missed) {
                 self.found.insert(version, row);
             } else if is_before {
@@ -186,6 +187,9 @@ async fn give_up(recorder: &Recorder, telling: Telling, id: String, known: Known
         Ok(appended) => {
             let gaps = appended.events;
             recorder.metrics.stock_gaps.with_label_values(&[recorder.account().as_str()]).inc_by(gaps as u64);
+            if gaps > 0 {
+                recorder.note_missed(FeedName::Stocks).await?;
+            }
             Ok(gaps)
         }
         Err(store::Error::Outdated) => Ok(0),
@@ -200,6 +204,7 @@ mod tests {
 
     use super::super::testing::Bench;
     use super::*;
+    use crate::domain::listing::Purpose;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::Journal;
 
@@ -366,10 +371,30 @@ mod tests {
     async fn what_is_missing_before_the_first_entry_and_in_no_list_is_waited_for_and_told() {
         let (bench, _) = begun(&[(5, 20)], &[(5, 20), (3, -10)]).await;
         assert_eq!((mended_since_start(&bench, 30).await, mended_since_start(&bench, 35).await), (0, 0));
+        let noted =
+            async || bench.store.listing(bench.recorder.account(), FeedName::Stocks, Purpose::Sweep).await.unwrap();
+        assert_eq!(noted().await, None);
         assert_eq!((mended_since_start(&bench, 36).await, mended_since_start(&bench, 60).await), (1, 0));
         assert_eq!(bench.told().await, [CHANGED, GAP]);
+        assert!(noted().await.is_some_and(|noted| noted.missed_at.is_some()), "for the alert");
         let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
         assert_eq!((&gap["fromVersion"], &gap["toVersion"]), (&4.into(), &4.into()));
+        assert_eq!(gap["occurredAt"], "2026-01-05T08:20:00Z", "when the entry after it was written");
+    }
+
+    #[tokio::test]
+    async fn a_gap_before_the_first_entry_has_the_time_of_the_entry_after_it_whenever_it_is_looked_up() {
+        for minutes in [30, 300] {
+            let (bench, _) = begun(&[(7, 20)], &[(7, 20), (5, 10), (3, -10)]).await;
+            assert_eq!(mended_since_start(&bench, minutes).await, 1);
+            let mut times = Vec::new();
+            for _ in 0..2 {
+                assert_eq!(mended_since_start(&bench, minutes + 6).await, 1);
+                let gap: serde_json::Value = serde_json::from_str(&bench.last().await).unwrap();
+                times.push(gap["occurredAt"].clone());
+            }
+            assert_eq!(times, ["2026-01-05T08:10:00Z", "2026-01-05T08:20:00Z"]);
+        }
     }
 
     #[tokio::test]

@@ -65,7 +65,7 @@ impl Lister {
                 is_shown = self.show_start(begun).await.is_ok();
             }
             for (feed, list) in self.lists() {
-                let Some(turn) = stop.run_until_cancelled(self.turn(feed, list)).await else { return };
+                let Some(turn) = stop.run_until_cancelled(self.turn(feed, list, begun)).await else { return };
                 match turn {
                     Ok(next) => wait = wait.min(next),
                     Err(error) => {
@@ -130,8 +130,8 @@ impl Lister {
         self.recorder.metrics.swept_at.with_label_values(&labels).set(at.timestamp() as f64);
     }
 
-    /// Does what is due for a feed, and gives when to look again.
-    async fn turn(&self, feed: FeedName, list: Endpoint) -> Result<Duration, Error> {
+    /// Does what is due for a feed, and gives when to look again. The process has `begun` then.
+    async fn turn(&self, feed: FeedName, list: Endpoint, begun: DateTime<Utc>) -> Result<Duration, Error> {
         let (journal, account) = (&self.recorder.journal, self.recorder.account());
         let checkpoint = journal.checkpoint(account, feed).await?;
         // The poller begins a feed, and learns the server's clock.
@@ -143,8 +143,15 @@ impl Lister {
         let interval = TimeDelta::from_std(self.config.sweep_interval).unwrap_or(TimeDelta::MAX);
         let now = self.recorder.client.server_now();
         let due = swept.unwrap_or(checkpoint.started_at).checked_add_signed(interval);
+        let is_due = due.is_some_and(|due| due <= now);
+        // After a standstill the checkpoint is that of before, and nothing later would be looked at.
+        let safety_lag = TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX);
+        let present = self.recorder.client.server_time_of(begun).checked_sub_signed(safety_lag);
+        if is_due && present.is_some_and(|present| checkpoint.position < present) {
+            return Ok(SOON);
+        }
         // While the feed is behind, nobody can tell what it has missed.
-        if due.is_some_and(|due| due <= now) && now - checkpoint.position < BEHIND {
+        if is_due && now - checkpoint.position < BEHIND {
             self.sweep(feed, list, checkpoint).await?;
             return Ok(self.config.sweep_interval.min(LATE));
         }
@@ -187,7 +194,8 @@ impl Lister {
         let outcome = if swept.unread == 0 { "done" } else { "failed" };
         recorder.metrics.sweeps.with_label_values(&[self.account(), feed.as_str(), outcome]).inc();
         tracing::debug!(account = self.account(), %feed, ?swept, "the feed's list has been compared");
-        let listing = Listing { ended_at: Some(begun), ..Listing::default() };
+        let listing = recorder.journal.listing(recorder.account(), feed, Purpose::Sweep).await?.unwrap_or_default();
+        let listing = Listing { ended_at: Some(begun), ..listing };
         let done = (recorder.account().clone(), feed, Purpose::Sweep, listing);
         recorder.journal.append(Append { listing: Some(done), ..Append::default() }).await?;
         self.show_swept(feed, Utc::now());
@@ -291,6 +299,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn after_a_standstill_a_sweep_waits_until_its_feed_has_been_read_to_the_present() {
+        let bench = Bench::new(|call| match call.uri.contains("/products") {
+            true => listed(call, &[]),
+            false => Reply::json(200, r#"{"userId":"ACME"}"#),
+        })
+        .await;
+        users::current_user(&bench.recorder.client).await.unwrap();
+        let mut lister = lister(&bench);
+        lister.config.safety_lag = Duration::from_secs(5);
+        let begun = Utc::now();
+        // Half an hour ago, in the middle of catching up, and as far as the first poll of the process may read.
+        for (seconds, swept) in [(-1800, false), (-60, false), (-4, true)] {
+            bench.read_to(FeedName::Products, (begun + TimeDelta::seconds(seconds)).timestamp()).await;
+            let list = Feed::of(FeedName::Products).list.unwrap();
+            let wait = lister.turn(FeedName::Products, list, begun).await.unwrap();
+            assert_eq!((is_swept(&bench).await, wait == SOON), (swept, !swept), "{seconds}: {wait:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_found_stays_on_record_when_a_later_sweep_finds_nothing() {
+        let bench = Bench::new(|call| listed(call, &[product("P1", 1, 3)])).await;
+        bench.record(FeedName::Products, &[product("P1", 1, 2)]).await;
+        let missed_at = async || {
+            let listing = bench.store.listing(bench.recorder.account(), FeedName::Products, Purpose::Sweep).await;
+            listing.unwrap().unwrap().missed_at
+        };
+        sweep(&bench).await;
+        let found = missed_at().await;
+        assert!(found.is_some());
+        sweep(&bench).await;
+        assert_eq!((missed_at().await, sweeps(&bench, "done")), (found, 2));
+    }
+
+    #[tokio::test]
     async fn how_long_a_list_was_not_compared_shows_from_the_start() {
         let bench = Bench::new(|_| Reply::json(503, "")).await;
         let lister = lister(&bench);
@@ -360,7 +403,8 @@ mod tests {
         bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
 
         let begin = Instant::now();
-        lister(&bench).turn(FeedName::Products, Feed::of(FeedName::Products).list.unwrap()).await.unwrap();
+        let list = Feed::of(FeedName::Products).list.unwrap();
+        lister(&bench).turn(FeedName::Products, list, DateTime::UNIX_EPOCH).await.unwrap();
         let (took, calls) = (begin.elapsed(), calls.load(Ordering::Relaxed));
         assert!(is_swept(&bench).await);
         assert_eq!(calls, 12, "one for the total, four to the end of the list and again, three for what is not in it");

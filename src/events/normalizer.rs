@@ -30,7 +30,7 @@ mod shipment;
 mod stock;
 
 pub use returns::{ReturnChange, read_return_change};
-pub use stock::{gap, stock_version, written_at};
+pub use stock::{gap, stock_entry, stock_version};
 
 /// What the rules need to know beside the item.
 #[derive(Debug)]
@@ -290,7 +290,10 @@ fn changed_fields(before: &BTreeMap<String, Fingerprint>, now: &BTreeMap<String,
     names
 }
 
-/// A status as a word of a routing key: `PartiallyShipped` becomes `partially-shipped`.
+/// What an event may say that is about no status: none that nobody knew takes its name.
+const RESERVED: [&str; 3] = ["created", "updated", "deleted"];
+
+/// A status that nobody knew as a word of a routing key: `FooBar` becomes `foo-bar`, and `Created` `status-created`.
 fn kebab(status: &str) -> String {
     let mut word = String::with_capacity(status.len() + 4);
     for character in status.chars().take(64) {
@@ -305,8 +308,11 @@ fn kebab(status: &str) -> String {
             word.push('-');
         }
     }
-    let word = word.trim_end_matches('-');
-    if word.is_empty() { "unknown".to_owned() } else { word.to_owned() }
+    match word.trim_end_matches('-') {
+        "" => "unknown".to_owned(),
+        word if RESERVED.contains(&word) => format!("status-{word}"),
+        word => word.to_owned(),
+    }
 }
 
 /// Reads a field of a type nobody is sure of: anything else counts as absent.
@@ -353,6 +359,12 @@ mod tests {
         assert_eq!(kebab("On Hold.2#*"), "on-hold-2");
         assert_eq!(kebab("…"), "unknown");
         assert_eq!(kebab("ABC"), "a-b-c");
+        for (status, word) in
+            [("Created", "status-created"), ("updated", "status-updated"), ("Deleted!", "status-deleted")]
+        {
+            assert_eq!(kebab(status), word, "{status}");
+        }
+        assert_eq!(kebab("Recreated"), "recreated");
     }
 
     #[test]

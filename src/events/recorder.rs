@@ -16,6 +16,7 @@ use super::normalizer::{self, Item, Scope, Telling};
 use crate::domain::account::AccountName;
 use crate::domain::entity::Known;
 use crate::domain::feed::FeedName;
+use crate::domain::listing::{Listing, Purpose};
 use crate::domain::message::ContentMode;
 use crate::ffn::Client;
 use crate::ffn::shipping_methods::ShippingMethods;
@@ -176,6 +177,20 @@ impl Recorder {
         }
         let labels = [self.account().as_str(), feed.as_str()];
         self.metrics.items_parked.with_label_values(&labels).inc_by(parked.len() as u64);
+    }
+
+    /// Notes for the alerts that a feed has missed something: they see it as well if nobody has scraped before it was
+    /// found, and after a restart.
+    ///
+    /// # Errors
+    /// The store.
+    pub async fn note_missed(&self, feed: FeedName) -> Result<(), store::Error> {
+        let account = self.account();
+        let listing = self.journal.listing(account, feed, Purpose::Sweep).await?.unwrap_or_default();
+        let noted = Listing { missed_at: Some(Utc::now()), ..listing };
+        let listing = Some((account.clone(), feed, Purpose::Sweep, noted));
+        self.journal.append(Append { listing, ..Append::default() }).await?;
+        Ok(())
     }
 
     /// An item as it is parked, which is written by others.

@@ -79,6 +79,7 @@ impl Sweep {
             let account = recorder.account().as_str();
             recorder.metrics.sweep_missed.with_label_values(&[account, self.feed.as_str()]).inc_by(events as u64);
             tracing::error!(account, feed = %self.feed, events, "the feed has missed changes; they have been found in its list and are told now");
+            recorder.note_missed(self.feed).await?;
         }
         Ok(events)
     }
@@ -160,13 +161,20 @@ fn open(statuses: &Statuses) -> String {
 mod tests {
     use super::super::testing::{Bench, listed, product};
     use super::*;
+    use crate::domain::listing::Purpose;
     use crate::ffn::feeds::Feed;
     use crate::ffn::testing::Reply;
+    use crate::store::Journal;
 
     async fn sweep(bench: &Bench) -> Result<Swept, Error> {
         let list = Feed::of(FeedName::Products).list.unwrap();
         let telling = Telling::since(DateTime::UNIX_EPOCH);
         Sweep { feed: FeedName::Products, list, due: Utc::now(), telling }.run(&bench.recorder).await
+    }
+
+    async fn missed_at(bench: &Bench, feed: FeedName) -> Option<DateTime<Utc>> {
+        let listing = bench.store.listing(bench.recorder.account(), feed, Purpose::Sweep).await.unwrap();
+        listing.and_then(|listing| listing.missed_at)
     }
 
     fn counted(bench: &Bench) -> u64 {
@@ -182,8 +190,13 @@ mod tests {
         })
         .await;
         bench.record(FeedName::Products, &[product("P1", 1, 2), product("P2", 1, 2)]).await;
+        assert_eq!(missed_at(&bench, FeedName::Products).await, None);
         assert!(sweep(&bench).await.is_err());
         assert_eq!(counted(&bench), 1);
+        let found = missed_at(&bench, FeedName::Products).await;
+        assert!(found.is_some());
+        assert!(sweep(&bench).await.is_err());
+        assert_eq!(missed_at(&bench, FeedName::Products).await, found, "nothing more was found");
     }
 
     #[tokio::test]

@@ -146,12 +146,12 @@ fn unknown_status(resource: &'static Resource, required: &'static [&'static str]
     let name = resource.name;
     let description = format!(
         "{} reached a status that this version of the bridge has no name for. The event's type carries the \
-         status as words: FooBar becomes ffn.{name}.foo-bar.v1.",
+         status as words: FooBar becomes ffn.{name}.foo-bar.v1 (Created, Updated and Deleted with status- in front).",
         capitalized(resource.phrase)
     );
     let shape = Shape { required, without: &["changed"], status: None };
     let mut document = entity_message(resource, &format!("ffn.{name}.status.v1"), &description, &shape);
-    for (property, prefix) in [("type", ""), ("dataschema", "urn:ffn-bridge:schema:")] {
+    for (property, prefix) in [("type", ""), ("dataschema", URN)] {
         let found = document.schema.pointer_mut(&format!("/properties/{property}"));
         if let Some(property) = found.and_then(Value::as_object_mut) {
             property.shift_remove("const");
@@ -420,6 +420,9 @@ pub(super) fn object_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<S
     Schema::as_object(&T::json_schema(generator)).cloned().unwrap_or_default()
 }
 
+/// How the id of a document begins; its name follows.
+pub const URN: &str = "urn:ffn-bridge:schema:";
+
 fn urn(name: &str) -> String {
-    format!("urn:ffn-bridge:schema:{name}")
+    format!("{URN}{name}")
 }

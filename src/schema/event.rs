@@ -93,6 +93,10 @@ impl StockChangeData {
 pub struct StockGapData {
     /// FFN's id of the product.
     pub jfsku: String,
+    /// The merchant's id of the product, as the entry after the gap has it; left out only where FFN did not send it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub merchant_sku: Option<String>,
     /// The warehouse.
     pub warehouse_id: String,
     /// The first version that is missing.

@@ -129,7 +129,7 @@ fn name_of(member: &str) -> &'static str {
 }
 
 fn stock_data(event: &str) -> Value {
-    let mut data = json!({ "jfsku": "ACME01A1B2C", "warehouseId": "WARE04MAIN-00001-0001" });
+    let mut data = json!({ "jfsku": "ACME01A1B2C", "merchantSku": "MUG-BLUE", "warehouseId": "WARE04MAIN-00001-0001" });
     let Some(members) = data.as_object_mut() else { return data };
     if event == "gap" {
         members.extend([
@@ -144,7 +144,6 @@ fn stock_data(event: &str) -> Value {
         "quantityReserved": 2.5, "quantityBlocked": 0, "quantityAnnounced": 0,
         "outboundItem": { "outboundId": "ACME02K7Q2", "outboundItemId": "1", "merchantOutboundNumber": "SO-1001" }
     });
-    members.insert("merchantSku".to_owned(), "MUG-BLUE".into());
     members.insert("stockVersion".to_owned(), json!(43));
     members.insert("changeType".to_owned(), "Reservation".into());
     members.insert("occurredAt".to_owned(), "2026-01-05T08:03:00Z".into());

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::resource::Resource;
 pub use command::{COMMANDS, CommandSpec, command_table};
 pub use decimal::Decimal;
-pub use document::{Document, Kind, catalog, unknown_status_type};
+pub use document::{Document, Kind, URN, catalog, unknown_status_type};
 pub use envelope::Envelope;
 pub use validator::{CommandValidator, MAX_FAULTS};
 

@@ -249,7 +249,8 @@ pub(super) async fn how_far_a_list_is_enters_with_what_it_told(store: &impl Stor
     assert_eq!(listing(Purpose::Snapshot).await, None);
     for rows in [100, 200] {
         let last = Some(Row { id: rows.to_string(), created_at: Some(at(1)) });
-        let read = Listing { cursor: Cursor { rows, last, restarts: 0 }, total: Some(300), ended_at: None };
+        let cursor = Cursor { rows, last, restarts: 0 };
+        let read = Listing { cursor, total: Some(300), missed_at: Some(at(2)), ..Listing::default() };
         let with = Some((acme(), feed, Purpose::Snapshot, read.clone()));
         store.append(Append { listing: with, ..Append::default() }).await.unwrap();
         assert_eq!(listing(Purpose::Snapshot).await, Some(read));

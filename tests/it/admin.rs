@@ -19,8 +19,9 @@ fn check<'v>(readiness: &'v Value, name: &str) -> &'v Value {
 async fn the_metrics_of_an_idle_bridge_are_well_formed_and_known_label_sets_stand_at_zero() {
     let world = Setup::new().start().await;
     until("both feeds to be read", async || {
-        let lag = families(&world).await.remove("ffn_bridge_feed_lag_seconds");
-        lag.is_some_and(|lag| lag.samples.len() == 2).then_some(())
+        let polls = families(&world).await.remove("ffn_bridge_polls_total").unwrap();
+        let is_read = |feed| polls.value(&[("account", "acme"), ("feed", feed), ("outcome", "empty")]) >= Some(1.0);
+        (is_read("outbounds") && is_read("outbound-shipments")).then_some(())
     })
     .await;
     let families = families(&world).await;
@@ -67,6 +68,19 @@ async fn the_metrics_of_an_idle_bridge_are_well_formed_and_known_label_sets_stan
         let least = if name == "cpu_seconds_total" { 0.0 } else { 1.0 };
         assert!(value(&format!("process_{name}"), &[]) >= least, "{name}");
     }
+}
+
+#[tokio::test]
+async fn that_a_feed_has_never_been_read_shows_as_its_lag() {
+    let mut world = Setup::new().build().await;
+    world.simulator.fault(json!({"match": {"path": "/api/"}, "times": 0, "kind": "cut_before"})).await;
+    world.bridge.start().await;
+    for feed in ["outbounds", "outbound-shipments"] {
+        let lag = format!("ffn_bridge_feed_lag_seconds{{account=\"acme\",feed=\"{feed}\"}}");
+        let first = world.bridge.metric(&lag).await;
+        until("the lag to grow", async || (world.bridge.metric(&lag).await >= first + 1.0).then_some(())).await;
+    }
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM checkpoints", []), 0);
 }
 
 #[tokio::test]

@@ -357,6 +357,15 @@ fn schemas_are_listed_shown_and_written_without_a_configuration() {
         let text = files.iter().find(|(file, _)| file.ends_with(&format!("/{name}.json"))).unwrap().1.clone();
         assert_eq!(output(&one), text, "{name}");
     }
+    // What stands in a message's `dataschema`, also of a status that the bridge has no name for.
+    for (name, file) in
+        [("ffn.outbound.shipped.v1", "ffn.outbound.shipped.v1"), ("ffn.outbound.on-hold.v1", "ffn.outbound.status.v1")]
+    {
+        let one = plain(folder.path(), &["schema", &format!("urn:ffn-bridge:schema:{name}")]).output().unwrap();
+        assert_eq!(one.status.code(), Some(0), "{name}");
+        let text = &files.iter().find(|(path, _)| path.ends_with(&format!("/{file}.json"))).unwrap().1;
+        assert_eq!(output(&one), *text, "{name}");
+    }
     let unknown = plain(folder.path(), &["schema", "ffn.parcel.vanished.v1"]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
     assert!(unknown.stdout.is_empty());

@@ -320,7 +320,8 @@ async fn the_lag_of_a_feed_that_fails_grows_and_ends_with_the_failure() {
     let lag = r#"ffn_bridge_feed_lag_seconds{account="acme",feed="outbounds"}"#;
     let other = r#"ffn_bridge_feed_lag_seconds{account="acme",feed="outbound-shipments"}"#;
     let world = Setup::new().start().await;
-    until("the first poll", async || (world.bridge.metric(lag).await > 0.0).then_some(())).await;
+    let read = "ffn_bridge_polls_total{account=\"acme\",feed=\"outbounds\",outcome=\"empty\"}";
+    until("the first poll", async || (world.bridge.count(read).await > 0).then_some(())).await;
     let kind = json!({"status": 503});
     world.simulator.fault(json!({"match": {"path": "outbounds/updates"}, "times": 0, "kind": kind})).await;
     until("a poll that fails", async || (world.bridge.count(FAILED_POLLS).await > 0).then_some(())).await;

@@ -240,6 +240,11 @@ async fn sweeps(world: &World) -> u64 {
     world.bridge.count("ffn_bridge_sweeps_total{account=\"acme\",feed=\"outbounds\",outcome=\"done\"}").await
 }
 
+/// When it was last found that the feed had missed something.
+async fn missed_at(world: &World, feed: &str) -> u64 {
+    world.bridge.count(&format!("ffn_bridge_last_missed_timestamp_seconds{{account=\"acme\",feed=\"{feed}\"}}")).await
+}
+
 async fn one_more_sweep(world: &World) {
     let before = sweeps(world).await;
     // The one that runs may have begun before.
@@ -249,7 +254,7 @@ async fn one_more_sweep(world: &World) {
 #[tokio::test]
 async fn a_sweep_finds_what_the_feed_has_missed_and_nothing_else() {
     let lines = "feeds = [\"outbounds\", \"products\"]\nsweep_interval = \"300ms\"\noverlap = \"100ms\"\npoll_interval = \"50ms\"";
-    let world = Setup::new().account(lines).start().await;
+    let mut world = Setup::new().account(lines).start().await;
     let mut events = world.broker.events(&["#"]).await;
     until("both feeds have begun", async || {
         (world.db().number("SELECT COUNT(*) FROM checkpoints", []) == 2).then_some(())
@@ -268,6 +273,7 @@ async fn a_sweep_finds_what_the_feed_has_missed_and_nothing_else() {
     events.until(|seen| has(seen, "acme.outbound.acknowledged", 1) && has(seen, "acme.product.created", 1)).await;
     one_more_sweep(&world).await;
     assert_eq!((missed("outbounds").await, missed("products").await), (0, 0));
+    assert_eq!((missed_at(&world, "outbounds").await, missed_at(&world, "products").await), (0, 0));
     let before = events.seen.len();
 
     // From here on the feeds show nothing of these.
@@ -286,6 +292,7 @@ async fn a_sweep_finds_what_the_feed_has_missed_and_nothing_else() {
     one_more_sweep(&world).await;
     assert_eq!((missed("outbounds").await, missed("products").await), (3, 1));
     assert_eq!(events.seen.len(), before + 4);
+    assert!(missed_at(&world, "outbounds").await > 0 && missed_at(&world, "products").await > 0);
 
     // What is gone without a word is noted once.
     simulator.post("settings", json!({"tombstones": "absent"})).await;
@@ -294,4 +301,10 @@ async fn a_sweep_finds_what_the_feed_has_missed_and_nothing_else() {
     until("the end of the product to be noted", async || (noted() > 0).then_some(())).await;
     one_more_sweep(&world).await;
     assert_eq!((noted(), missed("products").await), (1, 1));
+
+    // Counters begin anew with a process, and what an alert goes by does not.
+    let found = missed_at(&world, "products").await;
+    world.bridge.stop().await;
+    world.bridge.start().await;
+    assert_eq!(missed_at(&world, "products").await, found);
 }

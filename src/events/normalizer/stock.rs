@@ -1,7 +1,7 @@
 //! The stock ledger: one event per entry, and one for what is missing between two entries (contract 14).
 
 use super::*;
-use crate::domain::entity::{Hole, Versions};
+use crate::domain::entity::{Entry, Hole, Versions};
 use crate::schema::event::{StockChangeData, StockGapData};
 
 const RESOURCE: &str = "stock";
@@ -113,9 +113,10 @@ pub fn stock_version(item: &RawValue) -> Option<i64> {
     StockChange::read(item).ok().map(|(id, _)| id.stock_version)
 }
 
-/// When an entry was written, if it says so.
-pub fn written_at(item: &RawValue) -> Option<DateTime<Utc>> {
-    StockChange::read(item).ok()?.1.written_at()
+/// What is kept of an entry, if it says when it was written.
+pub fn stock_entry(item: &RawValue) -> Option<Entry> {
+    let (_, change) = StockChange::read(item).ok()?;
+    Some(Entry { at: change.written_at()?, merchant_sku: change.merchant_sku })
 }
 
 pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known>) -> Result<Normalized, Odd> {
@@ -123,12 +124,14 @@ pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known
     let at = change.written_at().unwrap_or(scope.recorded_time);
 
     let mut now = known.cloned().unwrap_or_default();
+    let entry = Entry { at, merchant_sku: change.merchant_sku.clone() };
     let versions = now.versions.get_or_insert_with(|| {
+        let version = id.stock_version;
         // Of what was before, nobody wants to know; and a ledger begins with its first entry.
-        let may_lack_some = scope.telling.since <= at && id.stock_version > 1;
-        Versions { first: may_lack_some.then_some(id.stock_version), ..Versions::from(id.stock_version) }
+        let (first, first_entry) = (scope.telling.since <= at && version > 1).then(|| (version, entry.clone())).unzip();
+        Versions { first, first_entry, ..Versions::from(version) }
     });
-    versions.read(id.stock_version, at);
+    versions.read(id.stock_version, entry);
 
     let mut drafts = Vec::new();
     if scope.telling.includes(at) {
@@ -166,12 +169,14 @@ fn member(members: &Members<'_>, name: &str) -> Option<(String, Box<RawValue>)> 
 /// The event can't be written.
 pub fn gap(scope: &Scope<'_>, memory_id: &str, known: &Known) -> Result<Option<Normalized>, Odd> {
     let hole = known.versions.as_ref().and_then(|versions| versions.holes().next());
-    let (Some(Hole { from, to, since }), Some((warehouse, jfsku))) = (hole, memory_id.rsplit_once(':')) else {
+    let (Some(Hole { from, to, since, next }), Some((warehouse, jfsku))) = (hole, memory_id.rsplit_once(':')) else {
         return Ok(None);
     };
-    let at = since.unwrap_or(scope.recorded_time);
+    // The database of an earlier version has only since when it is known.
+    let at = next.map(|next| next.at).or(since).unwrap_or(scope.recorded_time);
     let data = StockGapData {
         jfsku: jfsku.to_owned(),
+        merchant_sku: next.and_then(|next| next.merchant_sku.clone()),
         warehouse_id: warehouse.to_owned(),
         from_version: from,
         to_version: to,

@@ -68,6 +68,7 @@ fn a_hole_is_told_once_and_only_when_it_is_given_up() {
     let event = tell_gap(&mut known).unwrap();
     assert_eq!(event["type"], "ffn.stock.gap.v1");
     assert_eq!((&event["data"]["fromVersion"], &event["data"]["toVersion"]), (&5.into(), &6.into()));
+    assert_eq!((&event["time"], &event["data"]["merchantSku"]), (&"2026-01-05T08:00:07Z".into(), &"MUG".into()));
     assert_eq!(read(8, &mut known).len(), 1);
     assert_eq!(tell_gap(&mut known), None);
     // What comes late after all is told.
