@@ -1,23 +1,24 @@
 //! `ffn-bridge backfill ACCOUNT`: reads a past period again, beside live traffic, with the same ids.
 
 use std::io::{self, Write};
-use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use indicatif::HumanCount;
 
 use super::progress::Progress;
-use super::{complain, opened, recorder, time};
+use super::{Usage, complain, feed, opened, recorder, time};
 use crate::app::Signals;
 use crate::config::Config;
 use crate::domain::account::AccountName;
 use crate::domain::feed::FeedName;
 use crate::domain::message::rfc3339;
 use crate::events::Recorder;
-use crate::events::backfill::{Period, backfill, rehearse};
+use crate::events::backfill::{Backfill, Period, Step};
 use crate::ffn::config::RateLimit;
+use crate::ffn::feeds::Feed;
 use crate::ffn::{self, users};
 
 #[derive(Debug, clap::Args)]
@@ -33,17 +34,19 @@ pub(super) struct Arguments {
     /// End of the period [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<DateTime<Utc>>,
-    /// Calls in a second, beside those of a bridge that is running
-    #[arg(long, value_name = "CALLS", default_value = "1")]
-    rate: NonZeroU32,
+    /// Calls in a second, or with a unit: `5/s`, `300/m`; beside those of a bridge that is running
+    #[arg(long, value_name = "CALLS", default_value = "1", value_parser = rate)]
+    rate: RateLimit,
     /// Counts the events that would be new, and writes nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-fn feed(text: &str) -> Result<FeedName, String> {
-    let all = || FeedName::ALL.map(FeedName::as_str).join(", ");
-    text.parse().map_err(|()| format!("it is no feed; there is {}", all()))
+/// As `rate_limit` of the configuration is written, or the calls in a second alone.
+fn rate(text: &str) -> Result<RateLimit, String> {
+    let wanted = "write calls in a second, minute or hour, such as 5/s, 300/m or 10/h, or 5 for 5/s";
+    let alone = || text.parse().map(|calls| RateLimit { calls, period: Duration::from_secs(1) });
+    text.parse().or_else(|()| alone()).map_err(|_| wanted.to_owned())
 }
 
 /// The present of FFN's clock. What happens from here on is the feeds', and not missing.
@@ -60,53 +63,87 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
         return Ok(ExitCode::from(2));
     }
     let mut account = super::account_named(config, &arguments.account)?.clone();
-    account.ffn.rate_limit = RateLimit { calls: arguments.rate, period: Duration::from_secs(1) };
+    account.ffn.rate_limit = arguments.rate;
     let feeds = if arguments.feed.is_empty() { account.events.feeds.clone() } else { arguments.feed.clone() };
-    for feed in &feeds {
-        if !crate::ffn::feeds::Feed::of(*feed).is_for(account.ffn.role) {
-            bail!("a {} has no feed {feed}", account.ffn.role);
-        }
+    let role = account.ffn.role;
+    if let Some(feed) = feeds.iter().find(|feed| !Feed::of(**feed).is_for(role)) {
+        bail!(Usage(format!("a {role} has no feed {feed}")));
     }
-    let safety_lag = TimeDelta::from_std(account.events.safety_lag).unwrap_or_default();
     let mut signals = Signals::new()?;
     let recorder = recorder(config, &account, opened(config).await?)?;
-    let to = match arguments.to {
-        Some(to) => to,
-        None => tokio::select! {
-            now = now_at_ffn(&recorder) => now.context("FFN could not be asked for its time; nothing was read")?,
-            () = signals.recv() => bail!("interrupted; nothing was read"),
-        },
+    let now = tokio::select! {
+        now = now_at_ffn(&recorder) => now.context("FFN could not be asked for its time; nothing was read")?,
+        () = signals.recv() => bail!("interrupted; nothing was read"),
     };
+    if arguments.from >= now {
+        let (from, now) = (rfc3339(arguments.from), rfc3339(now));
+        bail!(Usage(format!("--from ({from}) is in the future: at FFN it is {now}")));
+    }
+    let to = arguments.to.unwrap_or(now);
     let mut total = 0;
     for feed in feeds {
         let period = Period { feed, from: arguments.from, to };
+        complain(&format!("reading {feed} from {} to {}", rfc3339(arguments.from), rfc3339(to)));
+        let backfill = Backfill::new(&recorder, period, &account.events, arguments.dry_run);
         let mut progress = Progress::new("windows");
-        let told = |step: crate::events::backfill::Step| {
-            progress.show(step.read, step.of, &format!("{feed}: {} new events", step.events));
-        };
-        let reading = async {
-            if arguments.dry_run {
-                let counts = rehearse(&recorder, period, safety_lag, told).await?;
-                for (event_type, number) in &counts {
-                    writeln!(io::stdout(), "{number:>10}  {event_type}")?;
-                }
-                anyhow::Ok(counts.values().sum::<usize>())
-            } else {
-                Ok(backfill(&recorder, period, safety_lag, told).await?)
-            }
-        };
-        let events = tokio::select! {
-            events = reading => events,
-            () = signals.recv() => bail!("interrupted while {feed} was read; what was read is in the journal, and to begin anew does no harm"),
+        let reading = backfill.run(|step| progress.show(step.read, step.of, &shown(feed, step)));
+        let read = tokio::select! {
+            read = reading => Some(read),
+            () = signals.recv() => None,
         };
         progress.clear();
-        total += events
-            .with_context(|| format!("the feed {feed} could not be read to its end; to begin anew does no harm"))?;
+        for (event_type, number) in backfill.counts() {
+            writeln!(io::stdout(), "{number:>10}  {event_type}")?;
+        }
+        match read {
+            Some(read) => {
+                total += read.with_context(|| {
+                    format!("the feed {feed} could not be read to its end; to begin anew does no harm")
+                })?;
+            }
+            None if arguments.dry_run => {
+                let so_far = total + backfill.counts().values().sum::<usize>();
+                bail!(
+                    "interrupted while {feed} was read; nothing was written. {} so far would be in the journal",
+                    new_events(so_far)
+                );
+            }
+            None => bail!(
+                "interrupted while {feed} was read; what was read is in the journal, and to begin anew does no harm"
+            ),
+        }
     }
     let would = if arguments.dry_run { " would be" } else { "" };
-    writeln!(io::stdout(), "{total} new {}{would} in the journal", if total == 1 { "event" } else { "events" })?;
+    writeln!(io::stdout(), "{}{would} in the journal", new_events(total))?;
     if !arguments.dry_run && total > 0 {
         complain("a bridge that runs on this database publishes them; else the next one that starts");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far a feed is, beside its windows.
+fn shown(feed: FeedName, step: Step) -> String {
+    let number = |number: usize| HumanCount(u64::try_from(number).unwrap_or(u64::MAX));
+    let (calls, items) = (HumanCount(step.calls), number(step.items));
+    format!("{feed}: {calls} calls, {items} items, {}", new_events(step.events))
+}
+
+fn new_events(number: usize) -> String {
+    format!("{number} new {}", if number == 1 { "event" } else { "events" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_written_as_in_the_configuration_or_as_the_calls_in_a_second() {
+        for (text, calls, seconds) in [("5", 5, 1), ("5/s", 5, 1), ("300/m", 300, 60)] {
+            let rate = rate(text).unwrap();
+            assert_eq!((rate.calls.get(), rate.period), (calls, Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0", "0/s", "5/d", "-1", "fast"] {
+            assert!(rate(text).unwrap_err().contains("such as 5/s"), "{text}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ use crate::app::{Account, App, Signals};
 use crate::broker::Link;
 use crate::config::{self, AccountConfig, Config};
 use crate::domain::account::AccountName;
+use crate::domain::feed::FeedName;
 use crate::events::Recorder;
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::metrics::Metrics;
@@ -146,15 +147,21 @@ async fn bridge(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A mistake in the usage that only the configuration or FFN shows: the exit code is 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// The account of that name.
 ///
 /// # Errors
-/// There is none; the sentence names those that there are.
+/// There is none, which is bad usage; the sentence names those that there are.
 fn account_named<'c>(config: &'c Config, name: &AccountName) -> anyhow::Result<&'c AccountConfig> {
     let found = config.accounts.iter().find(|account| account.ffn.account == *name);
     found.with_context(|| {
         let names: Vec<&str> = config.accounts.iter().map(|account| account.ffn.account.as_str()).collect();
-        format!("there is no account {:?} in the configuration; there is {}", name.as_str(), names.join(", "))
+        let (name, names) = (name.as_str(), names.join(", "));
+        Usage(format!("there is no account {name:?} in the configuration; there is {names}"))
     })
 }
 
@@ -177,6 +184,12 @@ fn recorder(config: &Config, account: &AccountConfig, store: Arc<Sqlite>) -> any
         mode: config.broker.event_mode,
         metrics: metrics.events,
     })
+}
+
+/// A feed by its name.
+fn feed(text: &str) -> Result<FeedName, String> {
+    let all = || FeedName::ALL.map(FeedName::as_str).join(", ");
+    text.parse().map_err(|()| format!("it is no feed; there is {}", all()))
 }
 
 /// An instant, or a stretch of time that ends now.
@@ -222,7 +235,7 @@ fn finish(outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("ffn-bridge: {error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use chrono::SubsecRound;
 use serde_json::json;
 
-use super::{agreed, clean, complain, opened};
+use super::{agreed, clean, complain, feed, opened};
 use crate::config::Config;
 use crate::domain::account::AccountName;
+use crate::domain::feed::FeedName;
 use crate::domain::message::rfc3339;
 use crate::events::Recorder;
 use crate::events::parked::{self, Retried};
@@ -39,10 +40,10 @@ pub(super) enum Action {
 pub(super) struct List {
     /// Only items of this account
     #[arg(long, value_name = "NAME")]
-    account: Option<String>,
+    account: Option<AccountName>,
     /// Only items of this feed
-    #[arg(long, value_name = "NAME")]
-    feed: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = feed)]
+    feed: Option<FeedName>,
     /// Prints each as one line of JSON
     #[arg(long)]
     json: bool,
@@ -71,15 +72,25 @@ pub(super) struct Removal {
 pub(super) async fn run(config: &Config, action: &Action) -> anyhow::Result<ExitCode> {
     let store = opened(config).await?;
     match action {
-        Action::List(arguments) => list(&store, arguments).await,
+        Action::List(arguments) => list(config, &store, arguments).await,
         Action::Show { id } => show(&store, *id).await,
         Action::Retry(chosen) => retry(config, store, chosen).await,
         Action::Drop(removal) => drop_chosen(&store, removal).await,
     }
 }
 
-async fn list(store: &Sqlite, arguments: &List) -> anyhow::Result<ExitCode> {
-    let filter = ParkedFilter { account: arguments.account.clone(), feed: arguments.feed.clone() };
+async fn list(config: &Config, store: &Sqlite, arguments: &List) -> anyhow::Result<ExitCode> {
+    if let Some(name) = &arguments.account {
+        let filter = ParkedFilter { account: Some(name.to_string()), feed: None };
+        // Of one that is no longer in the configuration there may be items.
+        if store.parked(filter, 0, 1).await?.is_empty() {
+            super::account_named(config, name)?;
+        }
+    }
+    let filter = ParkedFilter {
+        account: arguments.account.as_ref().map(ToString::to_string),
+        feed: arguments.feed.map(|feed| feed.to_string()),
+    };
     let mut after = 0;
     loop {
         let entries = store.parked(filter.clone(), after, PAGE).await?;

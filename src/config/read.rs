@@ -1,7 +1,6 @@
 //! Readers of the kinds of values that several sections have: numbers, durations, rates, names, URLs.
 //! Each says what was given and what would be right.
 
-use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -104,18 +103,7 @@ pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Value<'_>) -> Opti
 /// So many calls a second, minute or hour.
 pub(super) fn rate(value: &Value<'_>) -> Option<RateLimit> {
     let wanted = r#"calls in a second, minute or hour, such as "5/s", "300/m" or "10/h""#;
-    let rate = |text: &str| {
-        let (calls, unit) = text.split_once('/')?;
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return None,
-        };
-        let calls: NonZeroU32 = calls.trim().parse().ok()?;
-        Some(RateLimit { calls, period: Duration::from_secs(seconds) })
-    };
-    rate(value.text(wanted)?).or_else(|| value.refuse_given(&format!("is no rate: write {wanted}")))
+    value.text(wanted)?.parse().ok().or_else(|| value.refuse_given(&format!("is no rate: write {wanted}")))
 }
 
 /// The name of an exchange or a queue.

@@ -2,31 +2,44 @@
 //!
 //! What is read goes to the journal as ever, and the bridge publishes it. Feeds show an entity where it
 //! last changed, so reading goes on to the present, but only what happened in the period is told. What changes while
-//! it is read leaves its window for the present: so the last one is read on until it brings nothing.
+//! it is read leaves its window for the present: so the last one is read on until it brings nothing. An entry of a ledger
+//! never changes: it stands where it was written, and what the feed has dropped is looked up in FFN's list at the end.
+//!
+//! Which windows FFN takes is found out as by a poll ([`Fit`]). An order or a return that FFN fails to show keeps its
+//! window, which is read again, until it is set aside. One of which nobody can say whether it is FFN that fails does not
+//! keep the windows after it: the backfill fails at its end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::aside::Aside;
+use super::looks::Failing;
 use super::normalizer::Telling;
 use super::reader::Reader;
 use super::recorder::Recorder;
-use super::{Error, rehearsal::Rehearsal};
-use crate::domain::feed::{FeedName, Window};
+use super::{Config, Error, ledger};
+use crate::domain::feed::{Checkpoint, FeedName, Window};
+use crate::domain::fit::Fit;
 use crate::ffn::users;
 
-/// The longest window that is asked for at once (contract 7.6, rule 3).
+/// The longest window that is asked for at once (contract 7.6, rule 3); the last one is read on.
 const LONGEST: TimeDelta = TimeDelta::days(1);
 /// How far a window reaches into the one before: whether FFN counts a bound to a window is not known (contract 7.4).
 const SEAM: TimeDelta = TimeDelta::seconds(1);
-/// The shortest window that is asked for instead of one that FFN refuses.
-const SHORTEST: TimeDelta = TimeDelta::minutes(1);
 /// How far a round of reading on reaches into the one before: a change may become visible late (contract 7.6, rule 2).
 const LATE: TimeDelta = TimeDelta::minutes(15);
 /// How often the last window is read on at the most. More often only what changes all the time can bring something.
 const MOST_ROUNDS: u32 = 20;
+/// After so many refusals in a row it is not the window that FFN refuses.
+const MOST_REFUSALS: u32 = 40;
+/// How often it is told how far a reading is.
+const LOOK: Duration = Duration::from_secs(1);
+/// The first and the longest wait before a window is read again.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A period of a feed.
 #[derive(Debug, Clone, Copy)]
@@ -40,156 +53,305 @@ pub struct Period {
 }
 
 /// How far a backfill is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Step {
     /// Windows that have been read.
     pub read: u64,
     /// Windows in all.
     pub of: u64,
+    /// Calls so far.
+    pub calls: u64,
+    /// Items that were read so far.
+    pub items: usize,
     /// New events so far.
     pub events: usize,
 }
 
-/// Reads a period; `told` hears of each window that is done.
-///
-/// # Errors
-/// See [`Error`]. What was read before is in the journal; to begin anew does no harm.
-pub async fn backfill(
-    recorder: &Recorder,
+/// The backfill of a period.
+pub struct Backfill {
+    recorder: Recorder,
+    journal: Arc<Aside>,
     period: Period,
+    /// How far windows stay behind FFN's clock.
     safety_lag: TimeDelta,
-    mut told: impl FnMut(Step),
-) -> Result<usize, Error> {
-    if !recorder.client.knows_clock() {
-        users::current_user(&recorder.client).await?;
+    /// How long an entry that is missing is waited for.
+    overlap: TimeDelta,
+    /// How long FFN may fail to show one while it shows others.
+    stalled_after: Duration,
+}
+
+impl Backfill {
+    /// One that reads like the feeds of this configuration. A rehearsal writes nothing.
+    pub fn new(recorder: &Recorder, period: Period, config: &Config, is_rehearsal: bool) -> Self {
+        let journal = Arc::new(Aside::new(recorder.journal.clone(), is_rehearsal));
+        let recorder = Recorder { journal: journal.clone(), ..recorder.clone() };
+        let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        let (safety_lag, overlap) = (delta(config.safety_lag), delta(config.overlap));
+        Self { recorder, journal, period, safety_lag, overlap, stalled_after: config.stalled_after }
     }
-    let present = recorder.client.server_now() - safety_lag;
-    // An entry of a ledger never changes: it stands where it was written.
-    let end = if period.feed == FeedName::Stocks { period.to.min(present) } else { present };
-    let telling = Telling { until: period.to, ..Telling::since(period.from) };
-    let reader = Reader { asks_again: true, ..Reader::new(period.feed, recorder.clone()) };
-    let mut slices = Slices { longest: LONGEST };
-    let reads_on = period.feed != FeedName::Stocks && period.from < end;
-    let (mut read, mut events, mut from) = (0, 0, period.from);
-    while from < end {
-        let (done, found) = slices.read(&reader, from, end, telling).await?;
-        (from, read, events) = (done, read + 1, events + found);
-        told(Step { read, of: read + slices.count(from, end) + u64::from(reads_on), events });
+
+    /// Of a rehearsal the events that would be new so far, by type.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        self.journal.counts()
     }
-    if reads_on {
-        // What changes while it is read is in none of these windows.
-        let mut from = period.from.max(end - LONGEST);
-        events += until_nothing_new(async || {
-            let to = after_now(recorder, safety_lag).await;
-            let (mut begin, mut found) = (from, 0);
-            // More than a day may have passed meanwhile.
-            while begin < to {
-                let (done, new) = slices.read(&reader, begin, to, telling).await?;
-                (begin, found) = (done, found + new);
+
+    /// Reads the period and gives the number of new events; `told` hears how far it is, from its begin.
+    ///
+    /// # Errors
+    /// See [`Error`]. What was read before is in the journal; to begin anew does no harm.
+    pub async fn run(&self, told: impl FnMut(Step)) -> Result<usize, Error> {
+        let Period { feed, from, to } = self.period;
+        let client = &self.recorder.client;
+        if !client.knows_clock() {
+            users::current_user(client).await?;
+        }
+        let patience = Some(self.stalled_after);
+        let mut course = Course {
+            of: self,
+            reader: Reader { patience, ..Reader::new(feed, self.recorder.clone()) },
+            telling: Telling { until: to, ..Telling::since(from) },
+            fit: Fit::default(),
+            read: 0,
+            left: 0,
+            after: Some(u64::from(feed != FeedName::Stocks)),
+            calls: client.calls(),
+            failed: None,
+            told,
+        };
+        if from < to.min(client.server_now()) {
+            match feed {
+                FeedName::Stocks => course.ledgers().await?,
+                _ => course.entities().await?,
             }
+        }
+        course.failed.map_or(Ok(self.journal.seen().1), Err)
+    }
+}
+
+/// A backfill under way.
+struct Course<'a, F> {
+    of: &'a Backfill,
+    reader: Reader,
+    telling: Telling,
+    /// The windows that FFN takes.
+    fit: Fit,
+    read: u64,
+    left: u64,
+    /// What is left after these windows; `None` when they are not counted any more.
+    after: Option<u64>,
+    /// Calls of before.
+    calls: u64,
+    /// What could not be read without keeping the rest.
+    failed: Option<Error>,
+    told: F,
+}
+
+impl<F: FnMut(Step)> Course<'_, F> {
+    /// Entries of ledgers, and what is missing among them.
+    async fn ledgers(&mut self) -> Result<(), Error> {
+        let Period { from, to, .. } = self.of.period;
+        let end = to.min(self.now());
+        self.windows(from, end, end).await?;
+        self.mend().await
+    }
+
+    /// Entities, which leave their window when they change.
+    async fn entities(&mut self) -> Result<(), Error> {
+        let from = self.of.period.from;
+        let end = self.windows(from, DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC).await?;
+        self.after = None;
+        // What changes while it is read is in none of these windows.
+        let mut begin = from.max(end - LONGEST);
+        until_nothing_new(async || {
+            let (before, now) = (self.of.journal.seen().1, self.now());
+            let end = self.windows(begin, now, DateTime::<Utc>::MAX_UTC).await?;
             // What changes while this is read is after it.
-            from = from.max(to - LATE);
-            Ok(found)
+            begin = begin.max(end - LATE);
+            Ok(self.of.journal.seen().1 - before)
         })
         .await?;
-        read += 1;
-        told(Step { read, of: read, events });
-    }
-    Ok(events)
-}
-
-/// Windows that cover a stretch of time, each of a day at the most (contract 7.6, rule 3), or of what FFN takes.
-struct Slices {
-    longest: TimeDelta,
-}
-
-impl Slices {
-    /// The first window of what is left.
-    fn first(&self, from: DateTime<Utc>, end: DateTime<Utc>) -> Window {
-        Window { from: from - SEAM, to: (from - SEAM + self.longest).min(end) }
+        (self.read, self.left) = (self.read + self.left, 0);
+        self.tell();
+        Ok(())
     }
 
-    /// How many windows are left.
-    fn count(&self, from: DateTime<Utc>, end: DateTime<Utc>) -> u64 {
-        let (left, each) = ((end - from).num_seconds(), (self.longest - SEAM).num_seconds());
-        u64::try_from(left).unwrap_or(0).div_ceil(u64::try_from(each).unwrap_or(1).max(1))
+    /// A time that FFN's clock has not passed: it is known to the second.
+    fn now(&self) -> DateTime<Utc> {
+        self.of.recorder.client.server_now() + TimeDelta::seconds(1)
     }
 
-    /// Reads the first window of what is left, in half as long ones while FFN refuses it. Gives its end, and the new
-    /// events.
-    async fn read(
+    /// Reads windows from here to the present, or to `most`. The last one ends at `least` at the earliest, which is waited
+    /// for. Gives its end.
+    async fn windows(
         &mut self,
-        reader: &Reader,
         from: DateTime<Utc>,
-        end: DateTime<Utc>,
-        telling: Telling,
-    ) -> Result<(DateTime<Utc>, usize), Error> {
+        least: DateTime<Utc>,
+        most: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, Error> {
+        let lag = self.of.safety_lag;
+        let (mut position, mut refusals) = (from, 0);
+        let end = |now: DateTime<Utc>| most.min(now - lag);
+        self.expect(from, end(self.of.recorder.client.server_now()), LONGEST - SEAM);
         loop {
-            let window = self.first(from, end);
-            match reader.read(window, telling).await {
-                Ok(read) => return Ok((window.to, read.events)),
-                Err(error) if error.is_about_the_window() && window.to - window.from >= SHORTEST * 2 => {
-                    self.longest = (window.to - window.from) / 2;
+            let now = self.of.recorder.client.server_now();
+            let checkpoint = Checkpoint { started_at: position, position, with_snapshot: false, again: None };
+            let Some(window) = self.fit.window(&checkpoint, now, SEAM, lag) else {
+                if position >= least {
+                    return Ok(position);
+                }
+                self.watch(tokio::time::sleep(LOOK)).await;
+                continue;
+            };
+            // What ended that long ago is not refused for the sake of a clock.
+            let is_slice = self.fit.is_slice(window, now, lag) || most < now - LATE;
+            let window = Window { to: window.to.min(most), ..window };
+            if !is_slice && let Some(wait) = (least - window.to).to_std().ok().filter(|wait| !wait.is_zero()) {
+                self.watch(tokio::time::sleep(wait)).await;
+                continue;
+            }
+            match self.window(window).await {
+                Ok(()) => self.fit.accepted(window, is_slice, &checkpoint, SEAM),
+                Err(error) if error.is_about_the_window() && refusals < MOST_REFUSALS => {
+                    refusals += 1;
+                    match error {
+                        Error::Endless(_) => self.fit.too_long(window, position, SEAM),
+                        _ => self.fit.refused(window, is_slice, position, SEAM),
+                    }
+                    continue;
                 }
                 Err(error) => return Err(error),
             }
+            let each = window.to - position;
+            (position, refusals) = (window.to, 0);
+            self.read += u64::from(self.after.is_some());
+            self.expect(position, if is_slice { end(now) } else { position }, each);
+            if !is_slice || position >= most {
+                return Ok(position);
+            }
         }
+    }
+
+    /// Reads a window, again while there is one in it that FFN fails to show, until that is set aside.
+    async fn window(&mut self, window: Window) -> Result<(), Error> {
+        self.reader.failing = Failing::default();
+        let (reader, telling, begun) = (self.reader.clone(), self.telling, Instant::now());
+        let mut wait = FIRST_WAIT.min(self.of.stalled_after);
+        loop {
+            // Those that fail from the second reading on are waited for as well.
+            let is_last = begun.elapsed() > self.of.stalled_after * 2;
+            let Err(error) = self.watch(reader.read(window, telling)).await.map(drop) else { return Ok(()) };
+            let may_be_one = matches!(&error, Error::Ffn(error) if error.may_be_about_this_one());
+            match reader.failing.shows_others().filter(|_| may_be_one) {
+                None => return Err(error),
+                Some(true) if !is_last => self.watch(tokio::time::sleep(wait)).await,
+                Some(_) => {
+                    self.failed.get_or_insert(error);
+                    return Ok(());
+                }
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Looks up what is missing in ledgers, and waits for it as long as a poll does.
+    async fn mend(&mut self) -> Result<(), Error> {
+        let (recorder, overlap) = (&self.of.recorder, self.of.overlap);
+        let patience = overlap.to_std().unwrap_or_default();
+        let (mut open, mut since) = (Vec::new(), Instant::now());
+        loop {
+            let mended = ledger::mend(recorder, self.telling, overlap, recorder.client.server_now());
+            self.watch(mended).await?;
+            let left = recorder.journal.holes(recorder.account()).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if left != open {
+                (open, since) = (left, Instant::now());
+            } else if since.elapsed() > patience + FIRST_WAIT {
+                return Err(Error::Open(left.len()));
+            } else {
+                self.watch(tokio::time::sleep(FIRST_WAIT.min(patience).max(LOOK))).await;
+            }
+        }
+    }
+
+    /// Tells how far it is while something is done.
+    async fn watch<T>(&mut self, doing: impl Future<Output = T>) -> T {
+        let mut doing = std::pin::pin!(doing);
+        loop {
+            match tokio::time::timeout(LOOK, &mut doing).await {
+                Ok(done) => return done,
+                Err(_) => self.tell(),
+            }
+        }
+    }
+
+    /// So much is left, in windows of this length.
+    fn expect(&mut self, from: DateTime<Utc>, end: DateTime<Utc>, each: TimeDelta) {
+        if let Some(after) = self.after {
+            let seconds = |delta: TimeDelta| u64::try_from(delta.num_seconds()).unwrap_or(0);
+            self.left = seconds(end - from).div_ceil(seconds(each).max(1)) + after;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let calls = self.of.recorder.client.calls() - self.calls;
+        let (items, events) = self.of.journal.seen();
+        (self.told)(Step { read: self.read, of: self.read + self.left, calls, items, events });
     }
 }
 
-/// Reads until nothing new comes, after the first round, which may take long. Gives the events of all rounds.
-async fn until_nothing_new(mut read: impl AsyncFnMut() -> Result<usize, Error>) -> Result<usize, Error> {
-    let mut events = 0;
+/// Reads until nothing new comes, after the first round, which may take long.
+async fn until_nothing_new(mut read: impl AsyncFnMut() -> Result<usize, Error>) -> Result<(), Error> {
     for round in 1..=MOST_ROUNDS {
-        let found = read().await?;
-        events += found;
-        if found == 0 && round > 1 {
+        if read().await? == 0 && round > 1 {
             break;
         }
     }
-    Ok(events)
-}
-
-/// The end of a window that shows all that has changed until now, when there is one.
-async fn after_now(recorder: &Recorder, safety_lag: TimeDelta) -> DateTime<Utc> {
-    // FFN's clock is known to the second.
-    let now = recorder.client.server_now() + TimeDelta::seconds(1);
-    loop {
-        let to = recorder.client.server_now() - safety_lag;
-        let Ok(wait) = (now - to).to_std() else { return to };
-        tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
-    }
-}
-
-/// The same without writing anything: the new events that there would be, by type.
-///
-/// # Errors
-/// See [`Error`].
-pub async fn rehearse(
-    recorder: &Recorder,
-    period: Period,
-    safety_lag: TimeDelta,
-    told: impl FnMut(Step),
-) -> Result<BTreeMap<String, usize>, Error> {
-    let rehearsal = Arc::new(Rehearsal::new(recorder.journal.clone()));
-    let recorder = Recorder { journal: rehearsal.clone(), ..recorder.clone() };
-    backfill(&recorder, period, safety_lag, told).await?;
-    Ok(rehearsal.counts())
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use chrono::SubsecRound;
 
-    use super::super::testing::{Bench, bounds, shown, updates};
+    use super::super::config::Start;
+    use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
-    use crate::ffn::testing::Reply;
+    use crate::domain::account::Role;
+    use crate::ffn::testing::{Call, Reply};
     use crate::store::{Journal, ParkedFilter, Parking};
 
     /// With windows that end in the future nothing is waited for.
     const LAG: TimeDelta = TimeDelta::seconds(-3);
+
+    fn new(bench: &Bench, period: Period, safety_lag: TimeDelta, is_rehearsal: bool) -> Backfill {
+        let config = Config {
+            feeds: vec![period.feed],
+            poll_interval: Duration::from_secs(30),
+            overlap: Duration::ZERO,
+            safety_lag: Duration::ZERO,
+            stalled_after: Duration::from_millis(1),
+            sweep_interval: Duration::from_secs(86_400),
+            start: Start::Now,
+        };
+        Backfill { safety_lag, ..Backfill::new(&bench.recorder, period, &config, is_rehearsal) }
+    }
+
+    async fn backfill(bench: &Bench, period: Period) -> Result<usize, Error> {
+        new(bench, period, LAG, false).run(|_| {}).await
+    }
+
+    async fn rehearse(bench: &Bench, period: Period) -> BTreeMap<String, usize> {
+        let rehearsal = new(bench, period, LAG, true);
+        let events = rehearsal.run(|_| {}).await.unwrap();
+        assert_eq!(events, rehearsal.counts().values().sum::<usize>());
+        rehearsal.counts()
+    }
 
     #[tokio::test]
     async fn what_changes_while_it_is_read_is_told() {
@@ -210,8 +372,9 @@ mod tests {
         let period = Period { feed: FeedName::Products, from, to: from + TimeDelta::hours(2) };
         let mut steps = Vec::new();
         let lag = TimeDelta::milliseconds(20);
-        let told = backfill(&bench.recorder, period, lag, |step| steps.push((step.read, step.of))).await.unwrap();
-        assert_eq!((told, steps), (1, vec![(1, 4), (2, 4), (3, 4), (4, 4)]));
+        let told = new(&bench, period, lag, false).run(|step| steps.push((step.read, step.of))).await.unwrap();
+        steps.dedup();
+        assert_eq!((told, steps), (1, vec![(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]));
         assert_eq!(bench.told().await, ["acme.product.created"]);
     }
 
@@ -228,7 +391,7 @@ mod tests {
         })
         .await;
         let period = Period { feed: FeedName::Products, from, to: now };
-        assert_eq!(backfill(&bench.recorder, period, TimeDelta::zero(), |_| {}).await.unwrap(), 1);
+        assert_eq!(backfill(&bench, period).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -244,22 +407,22 @@ mod tests {
             let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await;
             (bench.told().await.len(), known.unwrap().len(), parked.unwrap().len())
         };
-        let counts = rehearse(&bench.recorder, period, LAG, |_| {}).await.unwrap();
+        let counts = rehearse(&bench, period).await;
         let wanted = [("ffn.product.created.v1".to_owned(), 2), ("ffn.product.updated.v1".to_owned(), 1)];
         assert_eq!((counts, written().await), (BTreeMap::from(wanted), (0, 0, 0)));
-        assert_eq!(backfill(&bench.recorder, period, LAG, |_| {}).await.unwrap(), 3);
+        assert_eq!(backfill(&bench, period).await.unwrap(), 3);
         assert_eq!(written().await, (3, 2, 1));
-        assert_eq!(backfill(&bench.recorder, period, LAG, |_| {}).await.unwrap(), 0);
+        assert_eq!(backfill(&bench, period).await.unwrap(), 0);
         // Also when it is forgotten what is known: the ids are in the journal.
         bench.alter("DELETE FROM entities");
-        assert!(rehearse(&bench.recorder, period, LAG, |_| {}).await.unwrap().is_empty());
+        assert!(rehearse(&bench, period).await.is_empty());
     }
 
     #[tokio::test]
     async fn reading_goes_on_until_nothing_new_comes_or_it_never_ends() {
         for brings in [[0, 4, 0, 5], [3, 1, 0, 5]] {
             let mut brings = brings.into_iter();
-            assert_eq!(until_nothing_new(async || Ok(brings.next().unwrap())).await.unwrap(), 4);
+            until_nothing_new(async || Ok(brings.next().unwrap())).await.unwrap();
             assert_eq!(brings.next(), Some(5));
         }
         let mut rounds = 0;
@@ -271,19 +434,50 @@ mod tests {
         assert_eq!(rounds, MOST_ROUNDS);
     }
 
-    #[test]
-    fn slices_cover_a_stretch_without_a_gap_whoever_has_the_bounds() {
-        let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
-        let slices = Slices { longest: LONGEST };
-        let (mut from, mut bounds) = (at(0), Vec::new());
-        while from < at(180_000) {
-            let left = slices.count(from, at(180_000));
-            let window = slices.first(from, at(180_000));
-            bounds.push((window.from.timestamp(), window.to.timestamp(), left));
-            from = window.to;
+    #[tokio::test]
+    async fn what_becomes_visible_late_is_told() {
+        // The first reading does not show it: it changed hours before. The first round that reads on does not: it changed
+        // minutes before.
+        for (readings, minutes) in [(1, 120), (2, 5)] {
+            let now = Utc::now();
+            let (made, count) = (now - TimeDelta::minutes(minutes), AtomicUsize::new(0));
+            let bench = Bench::new(move |call| {
+                let is_early = bounds(call).is_some() && count.fetch_add(1, Ordering::Relaxed) < readings;
+                updates(call, &[shown("P1", made, made)][usize::from(is_early)..])
+            })
+            .await;
+            let period = Period { feed: FeedName::Products, from: now - TimeDelta::hours(3), to: now };
+            assert_eq!(backfill(&bench, period).await.unwrap(), 1, "{minutes}");
         }
-        assert_eq!(bounds, [(-1, 86_399, 3), (86_398, 172_798, 2), (172_797, 180_000, 1)]);
-        assert_eq!(slices.count(at(3), at(3)), 0);
+    }
+
+    /// The windows that a backfill asks for, in seconds after the begin of its period; of them this is refused.
+    async fn windows(hours: i64, is_refused: impl Fn(usize) -> bool + Send + Sync + 'static) -> Vec<(i64, i64)> {
+        let from = Utc::now().trunc_subsecs(0) - TimeDelta::hours(hours);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = asked.clone();
+        let bench = Bench::new(move |call| {
+            let Some((begin, end)) = bounds(call) else { return updates(call, &[]) };
+            let mut noted = noted.lock().unwrap();
+            noted.push(((begin - from).num_seconds(), (end - from).num_seconds()));
+            if is_refused(noted.len()) { Reply::json(400, "") } else { updates(call, &[]) }
+        })
+        .await;
+        backfill(&bench, Period { feed: FeedName::Products, from, to: from + TimeDelta::hours(1) }).await.unwrap();
+        asked.lock().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn windows_cover_a_stretch_without_a_gap_whoever_has_the_bounds() {
+        let asked = windows(50, |_| false).await;
+        assert_eq!(asked[..2], [(-1, 86_399), (86_398, 172_798)]);
+        assert!(asked[2].0 == 172_797 && asked[2].1 >= 180_000, "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn one_refusal_does_not_leave_all_later_windows_short() {
+        let asked = windows(20 * 24, |nth| nth == 1).await;
+        assert!(asked.len() < 32, "{asked:?}");
     }
 
     #[tokio::test]
@@ -303,10 +497,249 @@ mod tests {
             .await;
             let period = Period { feed: FeedName::Products, from, to: Utc::now() };
             let mut steps = Vec::new();
-            let read = backfill(&bench.recorder, period, LAG, |step| steps.push((step.read, step.of))).await;
+            let read = new(&bench, period, LAG, false).run(|step| steps.push((step.read, step.of))).await;
+            assert_eq!(read.is_ok(), told.is_ok(), "{longest}");
             assert_eq!(read.map_err(|_| ()), told, "{longest}");
             let (read, of) = steps.last().copied().unwrap_or_default();
-            assert!(read == of && steps.iter().all(|(read, of)| read <= of), "{steps:?}");
+            assert!(told.is_err() || read == of, "{steps:?}");
+            assert!(steps.iter().all(|(read, of)| read <= of), "{steps:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn windows_end_earlier_where_ffn_goes_by_a_clock_that_is_behind_its_date() {
+        let now = Utc::now();
+        let made = now - TimeDelta::minutes(10);
+        for (feed, item) in [(FeedName::Products, shown("P1", made, made)), (FeedName::Stocks, entry(1, made))] {
+            let bench = Bench::new(move |call| match bounds(call) {
+                Some((_, to)) if to > Utc::now() => Reply::json(400, ""),
+                _ => updates(call, std::slice::from_ref(&item)),
+            })
+            .await;
+            let period = Period { feed, from: now - TimeDelta::hours(1), to: now };
+            // Half a minute less is taken.
+            let told = new(&bench, period, TimeDelta::seconds(-29), false).run(|_| {}).await;
+            assert_eq!(told.unwrap(), 1, "{feed}");
+        }
+    }
+
+    /// Entries of a ledger: each number with the minutes that have passed since it was written.
+    fn entry(version: i64, at: DateTime<Utc>) -> (DateTime<Utc>, String) {
+        let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
+        (at, format!(r#"{{"stockChangeId":{id},"modificationInfo":{{"createdAt":"{}"}}}}"#, at.to_rfc3339()))
+    }
+
+    /// A ledger of eight entries, one in each of the last eight hours; the feed drops one, and the list those.
+    fn ledger(call: &Call, now: DateTime<Utc>, dropped: i64, unlisted: &[i64]) -> Reply {
+        let at = |version| now - TimeDelta::hours(9 - version) + TimeDelta::minutes(30);
+        let entries = (1..=8).map(|version| (version, entry(version, at(version))));
+        if call.uri.contains("stocks/changes") {
+            let listed = entries.rev().filter(|(version, _)| !unlisted.contains(version)).map(|(_, (_, json))| json);
+            return Reply::json(200, &format!(r#"{{"items":[{}]}}"#, listed.collect::<Vec<_>>().join(",")));
+        }
+        let shown = entries.filter(|(version, _)| *version != dropped).map(|(_, entry)| entry);
+        updates(call, &shown.collect::<Vec<_>>())
+    }
+
+    /// The versions and gaps that were told, by their first version.
+    async fn versions(bench: &Bench) -> (Vec<i64>, Vec<i64>) {
+        let lane = crate::domain::message::Lane::Events(bench.recorder.account().clone());
+        let rows = bench.store.rows_after(&lane, 0, 100).await.unwrap();
+        let told = |name: &str| {
+            let of = |row: &crate::store::JournalRow| {
+                let event: serde_json::Value = serde_json::from_slice(&row.message.body).unwrap();
+                event["data"][name].as_i64()
+            };
+            let mut versions: Vec<i64> = rows.iter().filter_map(of).collect();
+            versions.sort_unstable();
+            versions
+        };
+        (told("stockVersion"), told("fromVersion"))
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_the_feed_drops_is_found_in_the_list_or_told_as_a_gap() {
+        for (unlisted, told, gaps) in [(&[][..], 2..=6, &[][..]), (&[4], 2..=6, &[4])] {
+            // On an empty database, and where the live feed has read what came later.
+            for is_late in [false, true] {
+                let now = Utc::now();
+                let bench = Bench::new(move |call| ledger(call, now, 4, unlisted)).await;
+                if is_late {
+                    bench.record(FeedName::Stocks, &[entry(7, now - TimeDelta::minutes(90)).1]).await;
+                }
+                let before = bench.store.holes(bench.recorder.account()).await.unwrap();
+                let (from, to) = (now - TimeDelta::hours(7), now - TimeDelta::hours(2));
+                let period = Period { feed: FeedName::Stocks, from, to };
+                let mut wanted: Vec<i64> = told.clone().filter(|version| !unlisted.contains(version)).collect();
+                let new = wanted.len() + gaps.len();
+                assert_eq!(rehearse(&bench, period).await.values().sum::<usize>(), new);
+                assert_eq!(backfill(&bench, period).await.unwrap(), new);
+                wanted.extend(is_late.then_some(7));
+                assert_eq!(versions(&bench).await, (wanted, gaps.to_vec()));
+                assert_eq!(backfill(&bench, period).await.unwrap(), 0);
+                // What the live feed knows is left to it.
+                assert_eq!(bench.store.holes(bench.recorder.account()).await.unwrap(), before);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_before_the_first_one_of_the_feed_is_found_and_what_is_recent_is_waited_for() {
+        let now = Utc::now();
+        let bench = Bench::new(move |call| ledger(call, now, 2, &[])).await;
+        let (from, to) = (now - TimeDelta::hours(7), now - TimeDelta::hours(2));
+        let period = Period { feed: FeedName::Stocks, from, to };
+        assert_eq!(backfill(&bench, period).await.unwrap(), 5);
+        assert_eq!(versions(&bench).await.0, [2, 3, 4, 5, 6]);
+
+        // One that is in the list when it is looked at for the third time.
+        let count = AtomicUsize::new(0);
+        let bench = Bench::new(move |call| {
+            let is_late = call.uri.contains("stocks/changes") && count.fetch_add(1, Ordering::Relaxed) < 2;
+            ledger(call, now, 4, if is_late { &[4] } else { &[] })
+        })
+        .await;
+        let long = Backfill { overlap: TimeDelta::hours(6), ..new(&bench, period, LAG, false) };
+        assert_eq!(long.run(|_| {}).await.unwrap(), 5);
+        assert_eq!(versions(&bench).await, (vec![2, 3, 4, 5, 6], vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_list_that_cant_be_read_is_told_and_what_was_read_stays() {
+        let now = Utc::now();
+        let bench = Bench::new(move |call| match call.uri.contains("stocks/changes") {
+            true => Reply::json(500, ""),
+            false => ledger(call, now, 4, &[]),
+        })
+        .await;
+        let period = Period { feed: FeedName::Stocks, from: now - TimeDelta::hours(7), to: now };
+        let error = backfill(&bench, period).await.unwrap_err();
+        assert!(matches!(error, Error::Open(1)), "{error:?}");
+        assert_eq!(versions(&bench).await.0, [2, 3, 5, 6, 7, 8]);
+    }
+
+    /// The feed of a fulfiller's orders, each with the time when it was shipped and last changed; of a call for the
+    /// notifications of one its id.
+    fn shipped(call: &Call, orders: &[(&str, DateTime<Utc>, DateTime<Utc>)]) -> Result<Reply, String> {
+        let path = call.uri.split('?').next().unwrap();
+        if let Some(order) = path.strip_suffix("/shipping-notifications") {
+            return Err(order.rsplit('/').next().unwrap().to_owned());
+        }
+        let order = |(id, at, changed): &(&str, DateTime<Utc>, DateTime<Utc>)| {
+            let (at, stamp) = (at.to_rfc3339(), changed.to_rfc3339());
+            let stamp = format!(r#""createdAt":"{at}","updatedAt":"{stamp}""#);
+            let times = format!(r#""statusTimestamp":{{"shipped":"{at}"}},"modificationInfo":{{{stamp}}}"#);
+            (*changed, format!(r#"{{"outboundId":"{id}","status":"Shipped",{times}}}"#))
+        };
+        Ok(updates(call, &orders.iter().map(order).collect::<Vec<_>>()))
+    }
+
+    fn notification(order: &str, at: DateTime<Utc>) -> Reply {
+        let stamp = format!(r#""modificationInfo":{{"createdAt":"{}"}}"#, at.to_rfc3339());
+        Reply::json(
+            200,
+            &format!(r#"[{{"outboundShippingNotificationId":"S{order}","outboundId":"{order}",{stamp}}}]"#),
+        )
+    }
+
+    #[tokio::test]
+    async fn an_order_that_ffn_fails_to_show_is_parked_and_the_others_are_told() {
+        let now = Utc::now();
+        // Also one that has changed after the period.
+        for changed in [TimeDelta::hours(5), TimeDelta::hours(1)] {
+            let (at, before) = (now - TimeDelta::hours(5), now - TimeDelta::hours(30));
+            let orders = [("O1", at, now - changed), ("O2", at, now - changed), ("O3", before, before)];
+            let asked = Arc::new(AtomicUsize::new(0));
+            let counted = asked.clone();
+            let bench = Bench::of(Role::Fulfiller, move |call| match shipped(call, &orders) {
+                Ok(reply) => reply,
+                Err(order) if order == "O1" => Reply::json(500, ""),
+                Err(order) => {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    notification(&order, if order == "O3" { before } else { at })
+                }
+            })
+            .await;
+            let (from, to) = (now - TimeDelta::hours(48), now - TimeDelta::hours(4));
+            let period = Period { feed: FeedName::OutboundShipments, from, to };
+            assert_eq!(backfill(&bench, period).await.unwrap(), 2);
+            assert_eq!(bench.told().await, ["acme.shipment.dispatched"; 2]);
+            let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+            assert!(parked.len() == 1 && parked[0].reason.contains("with status 500"), "{parked:?}");
+            assert_eq!(asked.load(Ordering::Relaxed), 2, "each once");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fails_alone_keeps_no_other_window_and_an_outage_is_an_error() {
+        let now = Utc::now();
+        let at = move |hours| now - TimeDelta::hours(hours);
+        let orders = [("O1", at(70), at(70)), ("O2", at(5), at(5))];
+        let is_out = Arc::new(AtomicBool::new(false));
+        let out = is_out.clone();
+        let bench = Bench::of(Role::Fulfiller, move |call| match shipped(call, &orders) {
+            _ if out.load(Ordering::Relaxed) && call.uri.contains("outbound") => Reply::json(503, ""),
+            Ok(reply) => reply,
+            Err(order) if order == "O1" => Reply::json(500, ""),
+            Err(order) => notification(&order, at(5)),
+        })
+        .await;
+        let period = Period { feed: FeedName::OutboundShipments, from: at(72), to: now };
+        assert!(backfill(&bench, period).await.is_err());
+        assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
+        is_out.store(true, Ordering::Relaxed);
+        assert!(backfill(&bench, period).await.is_err());
+        assert!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_period_is_told_of_an_order_that_was_asked_for_its_notifications() {
+        let now = Utc::now();
+        let at = now - TimeDelta::hours(2);
+        let bench = Bench::of(Role::Fulfiller, move |call| match shipped(call, &[("O1", at, at)]) {
+            Ok(reply) => reply,
+            Err(order) => notification(&order, at),
+        })
+        .await;
+        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
+        let window = Window { from: now - TimeDelta::hours(3), to: now };
+        assert_eq!(reader.read(window, Telling::since(now)).await.unwrap().events, 0);
+        assert_eq!(reader.read(window, Telling::since(window.from)).await.unwrap().events, 0, "nothing has changed");
+        let period = Period { feed: FeedName::OutboundShipments, from: window.from, to: now };
+        assert_eq!(backfill(&bench, period).await.unwrap(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_is_told_how_far_a_long_window_is() {
+        let now = Utc::now();
+        let at = now - TimeDelta::hours(1);
+        // The last page comes when it has been told what the others brought.
+        let (tell, told) = std::sync::mpsc::channel();
+        let told = Mutex::new(Some(told));
+        let bench = Bench::new(move |call| {
+            let Some(page) = query::<u32>(call, "page").filter(|_| bounds(call).is_some()) else {
+                return updates(call, &[]);
+            };
+            if let Some(told) = told.lock().unwrap().take_if(|_| page == 3) {
+                tokio::task::block_in_place(|| told.recv().unwrap());
+            }
+            let (_, item) = shown(&format!("P{page}"), at, at);
+            Reply::json(200, &format!(r#"{{"data":[{item}],"moreDataAvailable":{}}}"#, page < 3))
+        })
+        .await;
+        let mut steps = Vec::new();
+        let period = Period { feed: FeedName::Products, from: now - TimeDelta::hours(2), to: now };
+        let backfill = new(&bench, period, LAG, false);
+        let note = |step: Step| {
+            steps.push(step);
+            if step.events > 0 {
+                tell.send(()).ok();
+            }
+        };
+        backfill.run(note).await.unwrap();
+        assert_eq!((steps[0].read, steps[0].of, steps[0].items), (0, 2, 0), "at its begin");
+        let within = steps.iter().find(|step| step.read == 0 && step.events > 0).unwrap();
+        assert_eq!((within.items, within.events), (2, 2), "{steps:?}");
+        assert!(within.calls >= 2, "{steps:?}");
     }
 }

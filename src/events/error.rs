@@ -19,6 +19,9 @@ pub enum Error {
     /// An answer that repeats itself.
     #[error("the feed makes no sense: {0}")]
     Nonsense(String),
+    /// So many ledgers of stocks lack entries, and FFN's list does not say for how long.
+    #[error("entries of {0} ledgers of stocks are missing, and FFN's list could not be read or not be looked through")]
+    Open(usize),
 }
 
 impl Error {
@@ -27,7 +30,7 @@ impl Error {
         match self {
             Self::Ffn(error) => error.status() == Some(StatusCode::BAD_REQUEST),
             Self::Endless(_) => true,
-            Self::Store(_) | Self::Nonsense(_) => false,
+            Self::Store(_) | Self::Nonsense(_) | Self::Open(_) => false,
         }
     }
 }

@@ -31,6 +31,12 @@ impl Failing {
         let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.sort_by_key(|look| failing.contains_key(id(look)));
     }
+
+    /// Whether FFN has failed to show some, and if so, whether it showed others.
+    pub(super) fn shows_others(&self) -> Option<bool> {
+        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.values().map(Option::is_some).max()
+    }
 }
 
 /// Something that FFN has failed to show.

@@ -23,6 +23,7 @@
 //! polls as well, with its own time; the same change has the same id for ever; a lane is published in
 //! order and at least once. What can't be told as an event is parked, not dropped.
 
+mod aside;
 pub mod backfill;
 pub mod config;
 mod error;
@@ -39,7 +40,6 @@ mod poller;
 mod progress;
 mod reader;
 mod recorder;
-mod rehearsal;
 mod relay;
 pub mod replay;
 mod snapshot;

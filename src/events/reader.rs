@@ -44,6 +44,9 @@ const BATCH_AGE: Duration = Duration::from_millis(200);
 /// What stands with an order that was asked for its shipping notifications, and is to be once more.
 const ONCE_MORE: &str = "once more";
 
+/// How the memory of an order begins that was asked for its shipping notifications.
+pub(super) const ORDER: &str = "order:";
+
 /// Reads windows of one feed of one account.
 #[derive(Clone)]
 pub struct Reader {
@@ -64,9 +67,6 @@ pub struct Reader {
     /// How late FFN may show what belongs to a change that it shows already: an order is asked for its shipping
     /// notifications once more before no window shows that change any more.
     pub overlap: TimeDelta,
-    /// Whether orders are asked for their shipping notifications also if that was done and they have not changed since:
-    /// what was not told then, because it is from another period, may be told now.
-    pub asks_again: bool,
 }
 
 /// What a window brought.
@@ -156,7 +156,6 @@ impl Reader {
             patience: None,
             failing: Failing::default(),
             overlap: TimeDelta::zero(),
-            asks_again: false,
         }
     }
 
@@ -419,7 +418,7 @@ impl Reader {
     ) -> Result<Vec<Box<RawValue>>, Error> {
         let shipped = orders.iter().filter_map(|order| Some((order, normalizer::shipped_order(order)?)));
         let orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
-        let memory = |id: &str| format!("order:{id}");
+        let memory = |id: &str| format!("{ORDER}{id}");
         let ids = orders.iter().map(|(_, (id, _))| memory(id)).collect();
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
@@ -429,12 +428,12 @@ impl Reader {
             let is_last = now.changed_at.is_none_or(|at| at < reading.window.to - self.overlap);
             let asked = Known { status: Some(ONCE_MORE.to_owned()), ..now.clone() };
             let is_known = before.as_ref() == Some(&now) || (before.as_ref() == Some(&asked) && !is_last);
-            if (is_known && !self.asks_again) || reading.looks.has_failed(&id) {
+            if is_known || reading.looks.has_failed(&id) {
                 continue;
             }
             let now = if is_last { now } else { asked };
             // Of an order that has changed since, not all is told yet: it is asked for again.
-            let is_done = now.changed_at.is_none_or(|at| at < reading.telling.until);
+            let is_done = now.changed_at.is_none_or(|at| at < reading.window.to);
             let entity = KnownEntity { account: account.clone(), feed: self.feed, id: memory(&id), before, known: now };
             let park = |reason: &dyn Display| {
                 is_done.then(|| self.recorder.park(self.feed, order.get().as_bytes(), reason)).into_iter().collect()
@@ -445,17 +444,17 @@ impl Reader {
                     // A notification may become visible after its order.
                     let is_all = normalizer::shows_shipping(order, &found);
                     shipments.extend(found);
-                    with.known.extend((is_done && is_all && !self.asks_again).then_some(entity));
+                    with.known.extend((is_done && is_all).then_some(entity));
                 }
                 Err(error) if error.is_about_this_one() => {
                     reading.looks.shown();
                     let parked: Vec<Parked> = park(&cant_be_asked("its shipping notifications", &error));
                     with.parked.extend(parked);
-                    with.known.extend((is_done && !self.asks_again).then_some(entity));
+                    with.known.extend(is_done.then_some(entity));
                 }
                 Err(error) => {
                     let parked = park(&cant_be_asked("its shipping notifications", &error));
-                    let known = (is_done && !self.asks_again).then_some(entity);
+                    let known = is_done.then_some(entity);
                     reading.looks.failed(Failed { id, error, parked, known })?;
                 }
             }
@@ -782,20 +781,6 @@ mod tests {
         }
         assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
         assert_eq!(bench.store.parked(ParkedFilter::default(), 0, 20).await.unwrap().len(), failing.len());
-    }
-
-    #[tokio::test]
-    async fn another_period_is_told_of_an_order_that_was_asked_for_its_notifications() {
-        let (bench, _) = late().await;
-        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
-        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
-        let window = Window { from: at(0), to: at(30) };
-        for _ in 0..2 {
-            assert_eq!(reader.read(window, Telling::since(at(20))).await.unwrap().events, 0);
-        }
-        assert_eq!(reader.read(window, Telling::since(at(0))).await.unwrap().events, 0, "nothing has changed");
-        let reader = Reader { asks_again: true, ..reader };
-        assert_eq!(reader.read(window, Telling::since(at(0))).await.unwrap().events, 1);
     }
 
     #[tokio::test]

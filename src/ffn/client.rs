@@ -9,7 +9,7 @@
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -52,6 +52,7 @@ pub struct Client {
     /// Milliseconds the server's clock is ahead of ours.
     skew: AtomicI64,
     knows_clock: AtomicBool,
+    calls: AtomicU64,
 }
 
 /// What came back, before it is known to be a success.
@@ -78,7 +79,8 @@ impl Client {
             .build()?;
         let gate = Gate::new(config.rate_limit, config.max_concurrency);
         show_budget(&metrics, &config.account, gate.spacing());
-        Ok(Self { config, auth, metrics, http, gate, skew: AtomicI64::new(0), knows_clock: AtomicBool::new(false) })
+        let (skew, knows_clock, calls) = (AtomicI64::new(0), AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Self { config, auth, metrics, http, gate, skew, knows_clock, calls })
     }
 
     /// The account that calls.
@@ -94,6 +96,11 @@ impl Client {
     /// Whether an answer has told the server's clock yet.
     pub fn knows_clock(&self) -> bool {
         self.knows_clock.load(Ordering::Relaxed)
+    }
+
+    /// How often it has called.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// The time now on the server's clock, as far as its answers have told; never ahead of it by more than
@@ -170,6 +177,7 @@ impl Client {
     /// Sends once and counts.
     async fn send(&self, request: &Request, token: &SecretString) -> Result<Raw, Error> {
         let prepared = self.prepare(request, token)?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let begin = Instant::now();
         let result = self.exchange(request.operation, prepared).await;
         let status = match &result {

@@ -1,6 +1,7 @@
 //! An account's way to the API.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -42,4 +43,20 @@ pub struct RateLimit {
     pub calls: NonZeroU32,
     /// The period.
     pub period: Duration,
+}
+
+impl FromStr for RateLimit {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (calls, unit) = text.split_once('/').ok_or(())?;
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return Err(()),
+        };
+        let calls = calls.trim().parse().map_err(drop)?;
+        Ok(Self { calls, period: Duration::from_secs(seconds) })
+    }
 }

@@ -357,6 +357,80 @@ async fn a_backfill_without_an_end_counts_nothing_that_happens_after_its_start()
     assert_eq!(report, "6 new events would be in the journal", "{:?}", backfill.output());
 }
 
+#[tokio::test]
+async fn a_backfill_that_makes_no_sense_is_refused_as_bad_usage() {
+    let world = Setup::new().build().await;
+    for (arguments, word) in [
+        (&["--from", "1h", "--feed", "merchants"][..], "a merchant has no feed merchants"),
+        (&["--from", "1h", "--feed", "parcels"], "it is no feed"),
+        (&["--from", "2990-01-01T00:00:00Z"], "is in the future: at FFN it is 20"),
+        (&["--from", "2990-01-01T00:00:00Z", "--to", "2991-01-01T00:00:00Z", "--dry-run"], "is in the future"),
+        (&["--from", "1h", "--rate", "fast"], "such as 5/s, 300/m or 10/h"),
+    ] {
+        let output = world.bridge.cli(&[&["backfill", "acme"], arguments].concat(), "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(word) && output.stdout.is_empty(), "{said}");
+    }
+    let output = world.bridge.cli(&["backfill", "acme", "--from", "1h", "--feed", "products", "--rate", "600/m"], "");
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("reading products from 20"), "{said}");
+}
+
+#[tokio::test]
+async fn a_rehearsal_that_is_broken_off_says_what_it_has_counted_and_that_nothing_was_written() {
+    let world = Setup::new().build().await;
+    world.simulator.bulk(30, "OLD-").await;
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    let arguments = ["backfill", "acme", "--feed", "outbounds", "--from", "1h", "--rate", "2", "--dry-run"];
+    let mut backfill = Process::spawn("ffn-bridge", &mut world.bridge.command(&arguments));
+    // Of ten pages, and a bar or a line says how far it is.
+    let line = until_within(Duration::from_secs(60), "a sign of life", async || {
+        backfill.find(|line| (line.contains("calls") && !line.contains(" 0 new events")).then(|| line.to_owned()))
+    });
+    let line = line.await;
+    assert!(line.starts_with("0 of 2 windows  outbounds: ") && line.contains(" items, "), "{line}");
+    backfill.signal("INT");
+    assert_eq!(until("its end", async || backfill.ended()).await, Some(1));
+    let said = backfill.lines().join("\n");
+    assert!(said.contains("nothing was written") && !said.contains("is in the journal"), "{said}");
+    assert!(said.contains("new events so far would be in the journal") && !said.contains(" 0 new"), "{said}");
+    assert!(backfill.output().iter().any(|line| line.ends_with("  ffn.outbound.created.v1")), "{said}");
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM journal", []), 0);
+}
+
+#[tokio::test]
+async fn a_stock_version_that_the_feed_drops_is_found_by_a_backfill() {
+    let mut world = Setup::new().account("feeds = [\"stocks\"]\noverlap = \"0s\"").build().await;
+    let change = async |count: u32| {
+        let made = json!({"merchantSku": "MUG-RED", "warehouseId": "WARE04MAIN-00001-0001", "count": count});
+        world.simulator.post("stock-changes", made).await;
+    };
+    let from = chrono::Utc::now().to_rfc3339();
+    change(6).await;
+    let ledger = "stock-changes?jfsku=ACME01A1B2D&warehouse=WARE04MAIN-00001-0001";
+    let entries = world.simulator.get(ledger).await;
+    let entries = entries["stock-changes"].as_array().unwrap().iter();
+    let newest = entries.filter_map(|entry| entry["stockChangeId"]["stockVersion"].as_i64()).max().unwrap();
+    let hidden = format!("stock-changes/WARE04MAIN-00001-0001:ACME01A1B2D:{}/hide", newest - 3);
+    world.simulator.post(&hidden, json!({"always": true})).await;
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    let output = world.bridge.cli(&["backfill", "acme", "--from", &from, "--rate", "1000"], "");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), "6 new events in the journal\n"));
+    world.bridge.start().await;
+    let mut events = world.broker.events(&["#"]).await;
+    let begun = || world.db().number("SELECT COUNT(*) FROM checkpoints", []);
+    until("the feed has begun", async || (begun() == 1).then_some(())).await;
+    change(1).await;
+    let told = |all: &[Message]| -> BTreeSet<i64> {
+        all.iter().filter_map(|message| message.data()["stockVersion"].as_i64()).collect()
+    };
+    events.until(|all| told(all).contains(&(newest + 1))).await;
+    assert_eq!(world.db().number("SELECT COUNT(*) FROM journal", []), 7);
+}
+
 /// The number once every feed has been polled twice since it last changed.
 async fn until_quiet(world: &World, count: impl Fn(&World) -> i64) -> i64 {
     let mut last = count(world);

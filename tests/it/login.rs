@@ -92,9 +92,12 @@ async fn an_account_that_is_not_there_is_told_with_those_that_are() {
         &["login", "nobody", "--status"],
         &["login", "nobody", "--kept-answers"],
         &["logout", "nobody"],
+        &["backfill", "nobody", "--from", "1h"],
+        &["replay", "--account", "nobody"],
+        &["parked", "list", "--account", "nobody"],
     ] {
         let (code, said) = run(&world, arguments).await;
-        assert_eq!(code, 1, "{arguments:?}: {said}");
+        assert_eq!(code, 2, "{arguments:?}: {said}");
         tells(&said, &["there is no account \"nobody\"", "there is acme, ware"]);
     }
 }
@@ -505,7 +508,7 @@ async fn an_account_that_has_left_the_configuration_can_be_signed_out() {
     assert_eq!(code, 0, "{said}");
     tells(&said, &["Account acme is signed out"]);
     let (code, said) = run(&world, &["logout", "acme"]).await;
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     tells(&said, &["there is no account \"acme\"", "there is other"]);
 }
 

@@ -30,8 +30,13 @@ async fn items_that_can_not_be_told_are_listed_shown_and_told_later() {
     let (code, line) = run(&world, &["parked", "list", "--account", "acme", "--feed", "outbounds"]).await;
     assert_eq!((code, line.lines().count()), (0, 1), "{line}");
     tells(&line, &[&number, "  acme  outbounds  20", &format!("{} bytes", stored.len()), "its outboundId is missing"]);
-    for other in [["--account", "shop"], ["--feed", "returns"]] {
-        assert_eq!(run(&world, &[&["parked", "list"][..], &other].concat()).await.1, "");
+    assert_eq!(run(&world, &["parked", "list", "--feed", "returns"]).await, (0, String::new()));
+    for (other, word) in
+        [(["--account", "shop"], "there is no account \"shop\""), (["--feed", "parcels"], "it is no feed")]
+    {
+        let (code, said) = run(&world, &[&["parked", "list"][..], &other].concat()).await;
+        assert_eq!(code, 2, "{said}");
+        tells(&said, &[word]);
     }
     let listed: Value = serde_json::from_str(&run(&world, &["parked", "list", "--json"]).await.1).unwrap();
     assert_eq!((listed["id"].to_string(), &listed["feed"]), (number.clone(), &json!("outbounds")));
