@@ -124,8 +124,8 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
 /// How far a feed is, beside its windows.
 fn shown(feed: FeedName, step: Step) -> String {
     let number = |number: usize| HumanCount(u64::try_from(number).unwrap_or(u64::MAX));
-    let (calls, items) = (HumanCount(step.calls), number(step.items));
-    format!("{feed}: {calls} calls, {items} items, {}", new_events(step.events))
+    let (calls, items, events) = (HumanCount(step.calls), number(step.items), number(step.events));
+    format!("{feed}: {calls} calls, {items} items, {events} new events")
 }
 
 fn new_events(number: usize) -> String {
