@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::SubsecRound;
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
 use super::{agreed, clean, complain, opened};
 use crate::config::Config;
 use crate::domain::account::AccountName;
+use crate::domain::feed::FeedName;
 use crate::domain::message::rfc3339;
 use crate::events::Recorder;
 use crate::events::parked::{self, Retried};
@@ -27,6 +29,7 @@ pub(super) enum Action {
     /// Prints an item's bytes as FFN sent them, and on standard error what is known of it
     Show {
         /// Its number
+        #[arg(value_parser = id)]
         id: i64,
     },
     /// Tries again to tell items as events; those that can be told are not parked any more
@@ -41,7 +44,7 @@ pub(super) struct List {
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// Only items of this feed
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(FeedName::ALL.map(FeedName::as_str)), hide_possible_values = true)]
     feed: Option<String>,
     /// Prints each as one line of JSON
     #[arg(long)]
@@ -52,7 +55,7 @@ pub(super) struct List {
 #[group(required = true, multiple = false)]
 pub(super) struct Chosen {
     /// Their numbers
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id)]
     ids: Vec<i64>,
     /// All of them
     #[arg(long)]
@@ -68,17 +71,32 @@ pub(super) struct Removal {
     yes: bool,
 }
 
+fn id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "an item is named by its number, the first column of `ffn-bridge parked list`".to_owned())
+}
+
 pub(super) async fn run(config: &Config, action: &Action) -> anyhow::Result<ExitCode> {
     let store = opened(config).await?;
     match action {
-        Action::List(arguments) => list(&store, arguments).await,
+        Action::List(arguments) => list(config, &store, arguments).await,
         Action::Show { id } => show(&store, *id).await,
         Action::Retry(chosen) => retry(config, store, chosen).await,
         Action::Drop(removal) => drop_chosen(&store, removal).await,
     }
 }
 
-async fn list(store: &Sqlite, arguments: &List) -> anyhow::Result<ExitCode> {
+async fn list(config: &Config, store: &Sqlite, arguments: &List) -> anyhow::Result<ExitCode> {
+    if let Some(account) = &arguments.account {
+        let configured = config.accounts.iter().map(|account| account.ffn.account.to_string());
+        // Items of one that was taken out of the configuration stay.
+        let parked = store.parked_counts().await?.into_iter().map(|count| count.account);
+        let names: BTreeSet<String> = configured.chain(parked).collect();
+        if !names.contains(account) {
+            let names = names.iter().map(|name| clean(name)).collect::<Vec<_>>().join(", ");
+            complain(&format!("ffn-bridge: there is no account {account:?}; there is {names}"));
+            return Ok(ExitCode::from(2));
+        }
+    }
     let filter = ParkedFilter { account: arguments.account.clone(), feed: arguments.feed.clone() };
     let mut after = 0;
     loop {
