@@ -28,6 +28,7 @@ pub(super) enum Action {
     /// Prints an item's bytes as FFN sent them, and on standard error what is known of it
     Show {
         /// Its number
+        #[arg(value_parser = id)]
         id: i64,
     },
     /// Tries again to tell items as events; those that can be told are not parked any more
@@ -53,7 +54,7 @@ pub(super) struct List {
 #[group(required = true, multiple = false)]
 pub(super) struct Chosen {
     /// Their numbers
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id)]
     ids: Vec<i64>,
     /// All of them
     #[arg(long)]
@@ -67,6 +68,10 @@ pub(super) struct Removal {
     /// Does not ask
     #[arg(long)]
     yes: bool,
+}
+
+fn id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "an item is named by its number, the first column of `ffn-bridge parked list`".to_owned())
 }
 
 pub(super) async fn run(config: &Config, action: &Action) -> anyhow::Result<ExitCode> {

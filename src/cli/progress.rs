@@ -24,7 +24,8 @@ pub(super) struct Progress {
 /// A bar that nobody sees yet, of which so much is done. Its speed, and the time that is left, begin from here: what was
 /// done before, by another process perhaps, took no time of this one.
 fn bar(unit: &str, done: u64, of: u64) -> ProgressBar {
-    let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {unit}{{speed}}  {{msg}}");
+    // The name comes first, and the bar takes what is left: a narrow terminal cuts the end off.
+    let template = format!("{{msg}}{{wide_bar}} {{human_pos}}/{{human_len}} {unit}{{speed}}");
     let speed = |state: &ProgressState, out: &mut dyn Write| {
         let rate = state.per_sec();
         if rate > 0.0 {
@@ -51,21 +52,21 @@ impl Progress {
     }
 
     pub(super) fn show(&mut self, done: u64, of: u64, more: &str) {
+        let gap = if more.is_empty() { "" } else { "  " };
         match &mut self.bar {
             Some(bar) => {
                 bar.set_length(of);
                 bar.set_position(done);
-                bar.set_message(more.to_owned());
+                bar.set_message(format!("{more}{gap}"));
             }
             None if self.is_terminal => {
                 let bar = self.bar.insert(BARS.add(bar(self.unit, done, of)));
-                bar.set_message(more.to_owned());
+                bar.set_message(format!("{more}{gap}"));
             }
             None if self.told.elapsed() >= LINE => {
                 self.told = Instant::now();
                 let unit = self.unit;
-                let more = if more.is_empty() { String::new() } else { format!("  {more}") };
-                complain(&format!("{done} of {of} {unit}{more}"));
+                complain(&format!("{done} of {of} {unit}{gap}{more}"));
             }
             None => {}
         }
@@ -107,7 +108,61 @@ pub(super) async fn of_snapshots(progress: events::Progress) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
     use super::*;
+
+    /// A terminal of 80 columns, and what was last written there.
+    #[derive(Debug, Default, Clone)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, line: &str) -> io::Result<()> {
+            self.write_str(line)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_feed_and_how_far_it_is_fit_on_a_narrow_terminal() {
+        let screen = Screen::default();
+        let bar = bar("rows", 0, 160_000);
+        bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        let mut progress = Progress { bar: Some(bar), ..Progress::new("rows") };
+        progress.show(1_883, 160_000, "snapshot of acme/shipping-methods");
+        progress.bar.as_ref().unwrap().force_draw();
+        let shown = screen.0.lock().unwrap().trim_end().to_owned();
+        assert!(shown.starts_with("snapshot of acme/shipping-methods  "), "{shown}");
+        assert!(shown.contains(" 1,883/160,000 rows"), "{shown}");
+        assert!(shown.chars().count() <= 80, "{shown}");
+    }
 
     #[test]
     fn what_was_done_before_counts_neither_for_the_speed_nor_for_the_time_left() {

@@ -11,6 +11,7 @@ use super::{clean, complain, explained, link};
 use crate::app::Signals;
 use crate::broker::{Consumer, Delivery};
 use crate::config::Config;
+use crate::events::replay::REPLAY_HEADER;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -139,14 +140,18 @@ fn line(delivery: &Delivery, color: bool) -> String {
             .push(clean(&format!("entries {from} to {to} of {} are missing", text("warehouseId").unwrap_or_default())));
     }
     words.extend(["feed", "reason", "error"].into_iter().filter_map(text).map(clean));
-    if data.get("changed").is_some() {
-        words.push(format!("changed: {}", list("changed")));
+    let changed = list("changed");
+    if !changed.is_empty() {
+        words.push(format!("changed: {changed}"));
     }
     if data.get("inferred").and_then(Value::as_bool) == Some(true) {
         words.push("(inferred)".to_owned());
     }
     if delivery.header("cloudEvents_snapshot").as_deref() == Some("true") {
         words.push("(was there)".to_owned());
+    }
+    if delivery.header(REPLAY_HEADER).as_deref() == Some("true") {
+        words.push("(replayed)".to_owned());
     }
     words.retain(|word| !word.trim().is_empty());
     format!("{clock}  {key}  {}", words.join("  "))

@@ -288,9 +288,9 @@ async fn tail_shows_an_event_a_line_and_ends_after_the_count() {
 }
 
 #[tokio::test]
-async fn tail_says_of_when_an_event_is_that_it_was_there_or_rebuilt_and_why_a_feed_stands_still() {
+async fn tail_says_of_when_an_event_is_that_it_was_there_rebuilt_or_replayed_and_why_a_feed_stands_still() {
     let world = Setup::new().start().await;
-    let mut tail = tail(&world, &["acme.#", "--count", "3"]).await;
+    let mut tail = tail(&world, &["acme.#", "--count", "5"]).await;
     let mut headers = FieldTable::default();
     for (name, value) in [("cloudEvents_time", "2025-12-31T23:59:58.5Z"), ("cloudEvents_snapshot", "true")] {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -302,12 +302,21 @@ async fn tail_says_of_when_an_event_is_that_it_was_there_or_rebuilt_and_why_a_fe
     world.broker.publish(&events, "acme.bridge.feed-stalled", BasicProperties::default(), body).await;
     let body = br#"{"merchantOutboundNumber":"SO-1","status":"Acknowledged","inferred":true}"#;
     world.broker.publish(&events, "acme.outbound.acknowledged", BasicProperties::default(), body).await;
+    let mut headers = FieldTable::default();
+    headers.insert("ffn-replay".into(), AMQPValue::LongString("true".into()));
+    for changed in ["[]", r#"["note","items"]"#] {
+        let body = format!(r#"{{"merchantOutboundNumber":"SO-1","status":"Pending","changed":{changed}}}"#);
+        let properties = BasicProperties::default().with_headers(headers.clone());
+        world.broker.publish(&events, "acme.outbound.updated", properties, body.as_bytes()).await;
+    }
     assert_eq!(until("tail to end by itself", async || tail.ended()).await, Some(0));
     let lines = tail.output();
     assert!(lines[0].starts_with("2025-12-31 23:59:58  acme.outbound.pending "), "{lines:?}");
     assert!(lines[0].ends_with("SO-1  Pending  (was there)"), "{lines:?}");
     assert!(lines[1].ends_with("acme  returns  FFN answered with status 503"), "{lines:?}");
     assert!(lines[2].ends_with("SO-1  Acknowledged  (inferred)"), "{lines:?}");
+    assert!(lines[3].ends_with("SO-1  Pending  (replayed)"), "{lines:?}");
+    assert!(lines[4].ends_with("SO-1  Pending  changed: note, items  (replayed)"), "{lines:?}");
 }
 
 #[tokio::test]

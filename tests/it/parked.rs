@@ -31,12 +31,15 @@ async fn items_that_can_not_be_told_are_listed_shown_and_told_later() {
     assert_eq!((code, line.lines().count()), (0, 1), "{line}");
     tells(&line, &[&number, "  acme  outbounds  20", &format!("{} bytes", stored.len()), "its outboundId is missing"]);
     assert_eq!(run(&world, &["parked", "list", "--feed", "returns"]).await, (0, String::new()));
-    for (other, word) in
-        [(["--account", "shop"], "there is no account \"shop\""), (["--feed", "parcels"], "it is no feed")]
-    {
-        let (code, said) = run(&world, &[&["parked", "list"][..], &other].concat()).await;
+    for (bad, told) in [
+        (&["list", "--account", "shop"][..], &["no account \"shop\"", "there is acme"][..]),
+        (&["list", "--feed", "nope"], &["'nope'", "--feed", "outbound-shipments", "authorizations"]),
+        (&["show", "x"], &["'x'", "first column of `ffn-bridge parked list`"]),
+        (&["retry", "1", "x"], &["first column of `ffn-bridge parked list`"]),
+    ] {
+        let (code, said) = run(&world, &[&["parked"], bad].concat()).await;
         assert_eq!(code, 2, "{said}");
-        tells(&said, &[word]);
+        tells(&said, told);
     }
     let listed: Value = serde_json::from_str(&run(&world, &["parked", "list", "--json"]).await.1).unwrap();
     assert_eq!((listed["id"].to_string(), &listed["feed"]), (number.clone(), &json!("outbounds")));

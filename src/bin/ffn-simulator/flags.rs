@@ -19,6 +19,7 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/outbounds/bulk              {\"count\":10000,\"prefix\":\"B-\",\"statuses\":[\"Pending\",\"Shipped\"]}
   POST   /_simulator/outbounds/{id}/advance      {} | {\"steps\":2} | {\"to\":\"Shipped\",\"partial\":true,\"gap_ms\":50}
   POST   /_simulator/outbounds/{id}/status       {\"status\":\"AnythingEvenUnknown\"}
+  POST   /_simulator/outbounds/{id}/change       {\"member\":value, or null to remove}, as the merchant's PATCH
   POST   /_simulator/outbounds/{id}/delete       a tombstone in the feed, 404 elsewhere
 {kind}: outbounds notifications inbounds inbound-notifications returns return-changes products stock-changes
         warehouses shippingmethods fulfillers merchants authorizations attachments pictures credentials
@@ -29,8 +30,9 @@ Control API (JSON, no authorization; {id} is an outboundId or a merchantOutbound
   POST   /_simulator/{kind}/{id}/instead         a text in the place of the whole object, empty to end it (?feeds=true)
   POST   /_simulator/{kind}/{id}/hide            {\"reads\":1} | {\"seconds\":5} | {\"always\":true,\"lists\":true} | {} to show it
   POST   /_simulator/{kind}/{id}/touch           a change in which nothing changes
-  not for outbounds, notifications, return-changes, stock-changes:
+  for kinds but outbounds (above), notifications, return-changes and stock-changes (below):
   POST   /_simulator/{kind}                      makes one; members as the API has them, defaults for the rest
+                                                 (also bulk; not attachments pictures credentials shipping-labels)
   POST   /_simulator/{kind}/bulk                 {\"count\":1000,\"prefix\":\"B-\",\"statuses\":[..],\"members\":{..}}
   POST   /_simulator/{kind}/{id}/change          {\"member\":value, or null to remove}
   POST   /_simulator/{kind}/{id}/delete          a tombstone in the feed, 404 elsewhere
