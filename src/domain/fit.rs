@@ -301,7 +301,7 @@ mod tests {
             let takes = |window: Window| window.to - window.from <= TimeDelta::seconds(longest);
             let (refused, taken) = read(&mut fit, 0, 10 * 86_400, takes);
             assert!(refused <= most_refused && taken <= most_taken, "{longest}: {refused} refused, {taken} taken");
-            assert!(!fit.is_trying());
+            assert!(!fit.is_trying() && fit.back == TimeDelta::zero(), "{fit:?}");
         }
     }
 
@@ -348,6 +348,18 @@ mod tests {
         }
         assert_eq!(lengths[..5], [86_295, 86_265, 86_235, 86_205, 43_252]);
         assert_eq!(lengths.iter().filter(|length| **length > 80_000).count(), 8, "{lengths:?}");
+    }
+
+    #[test]
+    fn an_end_goes_back_only_as_far_as_a_clock_may_be_wrong() {
+        let (mut fit, checkpoint, mut furthest) = (Fit::default(), read_to(0, None), TimeDelta::zero());
+        for now in (10..40_000).step_by(30) {
+            if let Some(window) = fit.window(&checkpoint, at(now), OVERLAP, LAG) {
+                fit.refused(window, fit.is_slice(window, at(now), LAG), at(0), OVERLAP);
+            }
+            furthest = furthest.max(fit.run.map_or(fit.back, |run| run.back));
+        }
+        assert!(furthest > TimeDelta::minutes(5) && furthest <= MOST_BACK, "{furthest}");
     }
 
     #[test]

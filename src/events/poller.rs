@@ -456,6 +456,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_clock_that_was_known_wrong_is_asked_for_where_the_checkpoint_is_ahead_of_it() {
+        let seconds = Arc::new(AtomicI64::new(-3600));
+        let behind = seconds.clone();
+        let bench =
+            Bench::new(move |call| dated(updates(call, &[]), TimeDelta::seconds(behind.load(Ordering::Relaxed)))).await;
+        let begun = Utc::now() - TimeDelta::minutes(1);
+        bench.read_to(FEED, begun.timestamp()).await;
+        users::current_user(&bench.recorder.client).await.unwrap();
+        seconds.store(0, Ordering::Relaxed);
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        assert!(position(&bench).await > begun + TimeDelta::seconds(30));
+    }
+
+    #[tokio::test]
+    async fn what_an_item_shows_of_later_is_left_to_the_next_window() {
+        let (made, changed) = (Utc::now() - TimeDelta::minutes(1), Utc::now() + TimeDelta::minutes(1));
+        let (_, item) = shown("P1", made, changed);
+        // It has changed while it was read.
+        let bench = Bench::new(move |call| updates(call, &[(made, item.clone())])).await;
+        bench.read_to(FEED, (made - TimeDelta::minutes(1)).timestamp()).await;
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        assert_eq!(bench.told().await, ["acme.product.created"]);
+    }
+
+    #[tokio::test]
+    async fn a_window_ends_where_ffn_says_that_it_does() {
+        let end = (Utc::now() - TimeDelta::minutes(2)).trunc_subsecs(3);
+        let bench = Bench::new(move |call| match bounds(call) {
+            Some(_) => Reply::json(200, &format!(r#"{{"data":[],"to":"{}"}}"#, end.to_rfc3339())),
+            None => updates(call, &[]),
+        })
+        .await;
+        bench.read_to(FEED, (end - TimeDelta::minutes(2)).timestamp()).await;
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        assert_eq!(position(&bench).await, end);
+    }
+
+    #[tokio::test]
     async fn a_start_that_is_to_come_is_waited_for() {
         let begin = Utc::now() + TimeDelta::days(30);
         let now = Utc::now() - TimeDelta::seconds(6);

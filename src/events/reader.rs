@@ -707,6 +707,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_order_that_has_changed_since_its_window_is_asked_again() {
+        let (bench, asked) = late().await;
+        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(3) };
+        for _ in 0..4 {
+            reader.read(window, Telling::since(window.from)).await.unwrap();
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
     async fn a_second_notification_that_becomes_visible_after_its_order_is_told() {
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = asked.clone();

@@ -308,7 +308,8 @@ impl<'a> Entity<'a> {
         }
         let creation = creation.map(|(at, id)| Transition::new(at, Kind::Created, id));
         let mut found: Vec<Transition> = creation.into_iter().collect();
-        for (index, step) in steps.into_iter().enumerate().filter(|(_, step)| !self.is_told_with_creation(step)) {
+        let untold = usize::from(self.begins_untold(&steps));
+        for (index, step) in steps.into_iter().enumerate().skip(untold) {
             let inferred = step.inferred || self.status.as_ref() != Some(&step.status);
             found.push(Transition::reached(step, inferred, makes && index == 0));
         }
@@ -332,7 +333,8 @@ impl<'a> Entity<'a> {
         let reached: Vec<(i64, String)> =
             steps.iter().map(|step| (step.at.timestamp_millis(), step.status.clone())).collect();
         let mut taken: HashSet<String> = creation.into_iter().collect();
-        for step in steps.iter_mut().filter(|step| !self.is_told_with_creation(step)) {
+        let untold = usize::from(self.begins_untold(steps));
+        for step in steps.iter_mut().skip(untold) {
             let others =
                 reached.iter().filter(|(at, status)| *at == step.at.timestamp_millis() && *status != step.status);
             let is_other = |told: &str| others.clone().any(|(_, status)| status == told);
@@ -501,9 +503,10 @@ impl<'a> Entity<'a> {
         if self.has_gone_back(scope, status, steps, edits, known) {
             return Some(status.clone());
         }
-        let has_told = |known: &Known, step: &Step| known.has_told(&step.id) || self.is_told_with_creation(step);
-        let is_untold = |step: &Step| known.is_none_or(|known| !has_told(known, step) && step.basis != Basis::Assumed);
-        let has_time = steps.iter().any(|step| step.status == *status && is_untold(step));
+        let is_untold =
+            |step: &Step| known.is_none_or(|known| !known.has_told(&step.id) && step.basis != Basis::Assumed);
+        let told = usize::from(known.is_some() && self.begins_untold(steps));
+        let has_time = steps.iter().skip(told).any(|step| step.status == *status && is_untold(step));
         let is_news = match known {
             Some(known) => known.status.as_ref() != Some(status),
             None => !steps.iter().any(|step| step.status == *status),
@@ -552,11 +555,14 @@ impl<'a> Entity<'a> {
         if self.creation_is_a_status() { id_of(at) } else { format!("created/{}", id_of(at)) }
     }
 
-    /// Whether a step has no event because it is the first, and that of the creation is enough.
-    fn is_told_with_creation(&self, step: &Step) -> bool {
+    /// Whether the first step has no event: it is what the entity began with, and that of the creation is enough.
+    fn begins_untold(&self, steps: &[Step]) -> bool {
         let silent = self.resource.statuses.as_ref().and_then(|statuses| statuses.silent);
-        let is_first = self.created_at.is_some_and(|at| (step.at - at).abs() < SAME_CHANGE);
-        is_first && silent == Some(step.status.as_str())
+        let is_beginning = |step: &Step| {
+            let began = self.created_at.is_some_and(|at| (step.at - at).abs() < SAME_CHANGE);
+            began && step.basis != Basis::Change && silent == Some(step.status.as_str())
+        };
+        steps.first().is_some_and(is_beginning)
     }
 
     /// What a command that has caused an event of it can be found by.

@@ -112,6 +112,16 @@ fn a_status_that_went_back_is_told_as_such() {
 }
 
 #[test]
+fn a_status_that_comes_to_light_before_a_change_that_was_told_is_told_alone() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:05:00")];
+    let mut known = None;
+    let events = read(&order("Acknowledged", &times, "08:20:00", ""), &mut known);
+    assert_eq!(names(&events).last(), Some(&"updated"));
+    let locked = [times[0], times[1], ("locked", "08:10:00")];
+    assert_eq!(names(&read(&order("Acknowledged", &locked, "08:20:00", ""), &mut known)), ["locked"]);
+}
+
+#[test]
 fn an_order_that_went_back_to_preparation_is_told_as_updated() {
     let changes = |told: &[Told]| told.iter().map(|it| it.2["changed"].clone()).collect::<Vec<_>>();
     let (begun, released) = (("preparation", "08:00:00"), ("pending", "08:05:00"));
@@ -132,6 +142,13 @@ fn an_order_that_went_back_to_preparation_is_told_as_updated() {
         let told = read(&order("Pending", &again, "08:15:00", ""), &mut known);
         assert_eq!((names(&told), &told[0].2["previousStatus"]), (vec!["pending"], &"Preparation".into()));
     }
+    // However soon it was.
+    let mut known = None;
+    read(&order("Pending", &[("pending", "08:00:00.000")], "08:00:00.000", ""), &mut known);
+    let soon = [("pending", "08:00:00.000"), ("preparation", "08:00:00.200")];
+    let back = order("Preparation", &soon, "08:00:00.200", "");
+    assert_eq!(names(&read(&back, &mut known)), ["updated"]);
+    assert_eq!(names(&read(&back, &mut None)), ["created", "pending", "updated"]);
     // All at once, with what it is in the end.
     let back = order("Preparation", &[released, ("preparation", "08:10:00")], "08:10:00", "");
     assert_eq!(names(&read(&back, &mut None)), ["created", "pending", "updated"]);
@@ -153,6 +170,7 @@ fn a_delivery_that_went_back_to_preparation_is_told_as_updated() {
     // Nothing says that it has ever been released.
     assert_eq!(names(&read(&inbound("Preparation", "08:10:00"), &mut None)), ["created", "updated"]);
     assert_eq!(names(&read(&inbound("Pending", "08:00:00"), &mut known)), ["created", "pending"]);
+    assert_eq!(names(&read(&inbound("Preparation", "08:00:00.300"), &mut known.clone())), ["updated"]);
     let told = read(&inbound("Preparation", "08:10:00"), &mut known);
     assert_eq!((names(&told), &told[0].2["status"]), (vec!["updated"], &"Preparation".into()));
     assert_eq!((told[0].1, &told[0].2["changed"]), (time("2026-01-05T08:10:00Z"), &vec!["status"].into()));
@@ -184,7 +202,8 @@ fn a_status_that_went_back_between_two_polls_is_told_though_ffn_kept_its_first_t
     let old = back.replace("2026-01-05T08:10", "2026-01-01T08:10");
     let still = order("Acknowledged", &locked, "08:10:00", "");
     let shipped = order("Shipped", &[("shipped", "08:05:00"), ("locked", "08:10:00")], "08:20:00", "");
-    for (item, last) in [(old, "updated"), (still, "locked"), (shipped, "updated")] {
+    let canceled = order("Acknowledged", &[times[1], ("canceled", "08:10:00")], "08:20:00", "");
+    for (item, last) in [(old, "updated"), (still, "locked"), (shipped, "updated"), (canceled, "updated")] {
         assert_eq!(names(&read(&item, &mut None)).last(), Some(&last), "{item}");
     }
 }
