@@ -319,7 +319,7 @@ impl Run {
                 None => self.reading = None,
                 Some(Ok(Polled { is_behind: true, .. })) => {}
                 Some(Ok(_)) => {
-                    let told = self.reading().await.journal().await.len();
+                    let told = self.reading().await.told().await;
                     self.polled.entry(feed).or_default().push(check::Poll { position: position.unwrap(), told });
                     return;
                 }

@@ -66,6 +66,8 @@ pub struct Reading {
     pollers: BTreeMap<FeedName, Poller>,
     /// What each feed's reader, and a second one of it, know of the windows that FFN takes.
     pub fits: BTreeMap<FeedName, (Fit, Fit)>,
+    /// The rows of the journal that were counted, and the last one's position.
+    counted: (usize, i64),
 }
 
 impl Reading {
@@ -99,7 +101,7 @@ impl Reading {
             (*feed, Poller { reader, config: config.events.clone(), progress: Progress::default(), memory })
         };
         let pollers = config.events.feeds.iter().map(poller).collect();
-        Self { store, account, pollers, fits: BTreeMap::new() }
+        Self { store, account, pollers, fits: BTreeMap::new(), counted: (0, 0) }
     }
 
     pub fn poller(&self, feed: FeedName) -> &Poller {
@@ -116,6 +118,16 @@ impl Reading {
     pub async fn position(&self, feed: FeedName) -> Option<DateTime<Utc>> {
         let checkpoint = self.store.checkpoint(self.account.client.account(), feed).await.unwrap();
         checkpoint.map(|checkpoint| checkpoint.position)
+    }
+
+    /// How many rows the journal has.
+    pub async fn told(&mut self) -> usize {
+        let lane = Lane::Events(self.account.client.account().clone());
+        loop {
+            let batch = self.store.rows_after(&lane, self.counted.1, 1000).await.unwrap();
+            let Some(last) = batch.last() else { return self.counted.0 };
+            self.counted = (self.counted.0 + batch.len(), last.position);
+        }
     }
 
     /// Every message of the journal, in the order of publishing: id, routing key, event.
