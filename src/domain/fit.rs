@@ -81,6 +81,11 @@ impl Fit {
         window.to < server_now - safety_lag - self.back
     }
 
+    /// Whether it is such a one, and ends so long ago that no clock can be why FFN refuses it.
+    pub fn is_past(&self, window: Window, server_now: DateTime<Utc>, safety_lag: TimeDelta) -> bool {
+        self.is_slice(window, server_now, safety_lag) && window.to < server_now - MOST_BACK
+    }
+
     /// Whether another window is to be tried soon: the last one was refused.
     pub fn is_trying(&self) -> bool {
         self.run.is_some()
@@ -107,16 +112,16 @@ impl Fit {
 
     /// FFN has refused this window. What has to be read once more may make it too long, and is left out first, because
     /// that delays nothing. If it was not that, it ends earlier: the clocks may differ. Then it may be too long.
-    pub fn refused(&mut self, window: Window, is_slice: bool, position: DateTime<Utc>, overlap: TimeDelta) {
+    pub fn refused(&mut self, window: Window, is_past: bool, position: DateTime<Utc>, overlap: TimeDelta) {
         self.refusals += 1;
         if self.leave_out(window, position, overlap) {
             return;
         }
         let run = self.run.get_or_insert(Run::new(self.back));
-        if !is_slice && self.later.has_failed() {
+        if !is_past && self.later.has_failed() {
             self.back += STEP_BACK;
             *run = Run { back: self.back, left_out: None, ..*run };
-        } else if !is_slice && run.steps < STEPS_BACK && window.to - STEP_BACK > position {
+        } else if !is_past && run.steps < STEPS_BACK && window.to - STEP_BACK > position {
             self.back += STEP_BACK;
             *run = Run { steps: run.steps + 1, left_out: None, ..*run };
         } else {
@@ -285,7 +290,7 @@ mod tests {
                 checkpoint.position = window.to;
                 taken += 1;
             } else {
-                fit.refused(window, is_slice, checkpoint.position, OVERLAP);
+                fit.refused(window, fit.is_past(window, at(now), LAG), checkpoint.position, OVERLAP);
                 refused += 1;
             }
         }
@@ -327,12 +332,24 @@ mod tests {
                     fit.accepted(window, is_slice, &checkpoint, OVERLAP);
                     checkpoint.position = window.to;
                 } else {
-                    fit.refused(window, is_slice, checkpoint.position, OVERLAP);
+                    let is_past = fit.is_past(window, at(now + ahead), LAG);
+                    fit.refused(window, is_past, checkpoint.position, OVERLAP);
                     refused += 1;
                 }
             }
             assert!(checkpoint.position > at(3600 - 120), "{ahead}: {checkpoint:?} {fit:?}");
             assert!(refused < 200, "{ahead}: {refused} of 720");
+        }
+    }
+
+    #[test]
+    fn a_slice_that_ends_ahead_of_ffns_clock_is_not_taken_for_too_long() {
+        for ahead in [20, 80] {
+            let (mut fit, day) = (Fit::default(), 86_400 - OVERLAP.num_seconds());
+            // It is cut off just before the present, and FFN's clock is behind that.
+            let now = day + 15;
+            let (refused, _) = read(&mut fit, 0, now, |window| window.to <= at(now - ahead));
+            assert!(refused <= 4 && fit.slice.is_none() && fit.too_long.is_none(), "{refused}: {fit:?}");
         }
     }
 
@@ -344,7 +361,7 @@ mod tests {
         for _ in 0..40 {
             let window = fit.window(&checkpoint, at(86_000), OVERLAP, LAG).unwrap();
             lengths.push((window.to - window.from).num_seconds());
-            fit.refused(window, fit.is_slice(window, at(86_000), LAG), at(0), OVERLAP);
+            fit.refused(window, fit.is_past(window, at(86_000), LAG), at(0), OVERLAP);
         }
         assert_eq!(lengths[..5], [86_295, 86_265, 86_235, 86_205, 43_252]);
         assert_eq!(lengths.iter().filter(|length| **length > 80_000).count(), 8, "{lengths:?}");
@@ -355,7 +372,7 @@ mod tests {
         let (mut fit, checkpoint, mut furthest) = (Fit::default(), read_to(0, None), TimeDelta::zero());
         for now in (10..40_000).step_by(30) {
             if let Some(window) = fit.window(&checkpoint, at(now), OVERLAP, LAG) {
-                fit.refused(window, fit.is_slice(window, at(now), LAG), at(0), OVERLAP);
+                fit.refused(window, fit.is_past(window, at(now), LAG), at(0), OVERLAP);
             }
             furthest = furthest.max(fit.run.map_or(fit.back, |run| run.back));
         }
@@ -368,7 +385,7 @@ mod tests {
             let (mut fit, checkpoint) = (Fit::default(), read_to(1_000_000, None));
             for _ in 0..refusals {
                 let window = fit.window(&checkpoint, at(1_000_005 + new), OVERLAP, LAG).unwrap();
-                fit.refused(window, fit.is_slice(window, at(1_000_005 + new), LAG), checkpoint.position, OVERLAP);
+                fit.refused(window, fit.is_past(window, at(1_000_005 + new), LAG), checkpoint.position, OVERLAP);
             }
             let (refused, taken) = read(&mut fit, 1_000_000, 1_000_005 + new, |_| true);
             assert!(refused == 0 && taken < 20, "{taken}");
@@ -393,7 +410,7 @@ mod tests {
                     checkpoint.position = window.to;
                     return asked;
                 }
-                fit.refused(window, is_slice, checkpoint.position, OVERLAP);
+                fit.refused(window, fit.is_past(window, now, LAG), checkpoint.position, OVERLAP);
             }
         };
         (0..polls).map(poll).collect()

@@ -215,7 +215,7 @@ impl<F: FnMut(Step)> Course<'_, F> {
                     refusals += 1;
                     match error {
                         Error::Endless(_) => self.fit.too_long(window, position, SEAM),
-                        _ => self.fit.refused(window, is_slice, position, SEAM),
+                        _ => self.fit.refused(window, is_slice && window.to < now - LATE, position, SEAM),
                     }
                     continue;
                 }

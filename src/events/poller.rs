@@ -138,7 +138,8 @@ impl Poller {
             Ok(_) => fit.accepted(window, is_slice, &checkpoint, overlap),
             Err(Error::Endless(_)) => fit.too_long(window, checkpoint.position, overlap),
             Err(error) if error.is_about_the_window() => {
-                fit.refused(window, is_slice, checkpoint.position, overlap);
+                let is_past = fit.is_past(window, now, self.safety_lag());
+                fit.refused(window, is_past, checkpoint.position, overlap);
             }
             Err(_) => {}
         }

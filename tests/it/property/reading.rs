@@ -64,8 +64,8 @@ pub struct Reading {
     pub store: Arc<Sqlite>,
     account: Account,
     pollers: BTreeMap<FeedName, Poller>,
-    /// What each feed's reader, and a second one of it, know of the windows that FFN takes.
-    pub fits: BTreeMap<FeedName, (Fit, Fit)>,
+    /// What is known of the windows of each feed that FFN takes.
+    pub fits: BTreeMap<FeedName, Fit>,
     /// The rows of the journal that were counted, and the last one's position.
     counted: (usize, i64),
 }
