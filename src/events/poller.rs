@@ -122,6 +122,8 @@ impl Poller {
         let checkpoint = match known {
             Some(checkpoint) => self.go_back(checkpoint).await?,
             None if matches!(self.config.start, Start::At(instant) if instant > client.server_now()) => {
+                // Nothing is behind, and no alert is to say so.
+                self.show_position(client.server_now());
                 return Ok(Polled { events: 0, is_behind: false });
             }
             None => self.begin().await?,
@@ -505,6 +507,8 @@ mod tests {
             let polled = poller.poll(&mut Fit::default()).await.unwrap();
             assert_eq!(polled, Polled { events: 0, is_behind: false });
         }
+        assert!(poller.progress.all().iter().all(|(.., progress)| progress.position.is_some()), "the lag is none");
+        assert_eq!(poller.progress.all().len(), 1);
         assert_eq!(bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap(), None);
         poller.config.start = Start::At(now - TimeDelta::hours(1));
         poller.poll(&mut Fit::default()).await.unwrap();
