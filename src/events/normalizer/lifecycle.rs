@@ -103,11 +103,13 @@ pub(super) fn normalize(
     let is_stale = is_older || is_newer;
     let mut now = known.cloned().unwrap_or_default();
     let mut transitions = entity.transitions(scope, &item.changes, known, is_stale, &fields);
-    // The status that it had at the end of what is to be told, as far as it is known.
+    // The status that it had at the end of what is to be told, if it is newer than what is known.
+    let is_later = |at| known.and_then(|known| known.changed_at).is_none_or(|last| last < at);
     let status_then = transitions.iter().rev().find_map(|transition| match &transition.kind {
-        Kind::Step { status, .. } if transition.at < scope.telling.until => Some(status.clone()),
+        Kind::Step { status, .. } if transition.at < scope.telling.until => Some((transition.at, status.clone())),
         _ => None,
     });
+    let status_then = status_then.filter(|(at, _)| is_later(*at)).map(|(_, status)| status);
     // Without a stamp it is the time of the reading, which says nothing.
     let is_to_be_told = |at| scope.telling.includes(at) || (entity.changed_at.is_none() && at >= scope.telling.since);
     // Once its end is known, it is not told again, and nothing else is of what was before.
@@ -124,8 +126,10 @@ pub(super) fn normalize(
     let mut has_moved = false;
     for (at, transition) in transitions.iter().enumerate() {
         let differing = || match known {
-            // An older one, or one of something that was not known before, can't tell what changed.
-            Some(known) if !is_stale && newest_edit == Some(at) => edited(entity.resource, known, &fields, tells_step),
+            // An older one, or one of something whose members were not known before, can't tell what changed.
+            Some(known) if !is_stale && !known.fields.is_empty() && newest_edit == Some(at) => {
+                edited(entity.resource, known, &fields, tells_step)
+            }
             _ => Vec::new(),
         };
         let mut detail = Detail {
@@ -439,7 +443,9 @@ impl<'a> Entity<'a> {
     fn first_step(&self, statuses: &Statuses, reached: &[Step], known: Option<&Known>) -> Option<Step> {
         let at = self.created_at?;
         let status = self.status.as_deref()?;
-        if known.is_some_and(|known| known.has_told(&id_of(at))) {
+        let has_told = |id: &str| known.is_some_and(|known| known.has_told(id));
+        // It began with the status that has no event, if only its creation was told.
+        if has_told(&id_of(at)) || (statuses.silent.is_some() && has_told(&self.creation_id(at))) {
             return None;
         }
         let made = reached.iter().find(|step| same_instant(step.at, at)).map(|step| step.status.as_str());

@@ -178,6 +178,19 @@ fn a_delivery_that_went_back_to_preparation_is_told_as_updated() {
 }
 
 #[test]
+fn a_delivery_that_is_released_from_preparation_was_pending_only_then() {
+    let inbound = |status: &str, second: u32| {
+        entity(&format!(r#""inboundId":"ACME03K7Q2","status":"{status}""#), &[0, second], &[], "Modified")
+    };
+    let mut known = None;
+    let mut told = |status: &str, second: u32| of(FeedName::Inbounds, &inbound(status, second), &mut known);
+    assert_eq!(short(&told("Preparation", 0)), [("created", 0)]);
+    assert_eq!(short(&told("Preparation", 2)), [("updated", 2)]);
+    assert_eq!(short(&told("Pending", 5)), [("pending", 5)]);
+    assert_eq!(short(&told("Pending", 7)), [("updated", 7)]);
+}
+
+#[test]
 fn a_status_that_went_back_between_two_polls_is_told_though_ffn_kept_its_first_time() {
     let times = [("pending", "08:00:00"), ("acknowledged", "08:05:00")];
     let locked = [times[0], times[1], ("locked", "08:10:00")];
@@ -523,6 +536,32 @@ fn what_is_shown_of_later_is_left_to_the_next_window() {
     // The state it has by then is not that of the window.
     assert!(until(&entity(&[0, 5, 12], "Arrived"), 11, &mut known).is_empty());
     assert_eq!(until(&entity(&[0, 5, 12], "Arrived"), 20, &mut known), ["arrived 12"]);
+}
+
+#[test]
+fn a_past_period_that_is_read_again_takes_no_status_back() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:10:00"), ("shipped", "08:30:00")];
+    let shipped = order("Shipped", &times, "08:30:00", "");
+    let past = Telling { until: time("2026-01-05T08:20:00Z"), ..Telling::since(time(START)) };
+    let mut known = None;
+    assert_eq!(names(&read(&shipped, &mut known)).len(), 4);
+    assert!(drafts(FeedName::Outbounds, &shipped, &[], &mut known, past).is_empty());
+    assert!(read(&shipped, &mut known).is_empty());
+    let edited = read(&order("Shipped", &times, "08:40:00", ""), &mut known);
+    assert_eq!(names(&edited), ["updated"]);
+}
+
+#[test]
+fn an_edit_of_what_was_only_seen_later_names_no_members() {
+    let product = |changes: &[u32]| entity(r#""jfsku":"P1","name":"Mug""#, changes, changes, "Modified");
+    let mut known = None;
+    let past = Telling { until: time("2026-01-05T08:00:03Z"), ..Telling::since(time(START)) };
+    assert_eq!(drafts(FeedName::Products, &product(&[1, 5]), &[], &mut known, past).len(), 1);
+    let told = drafts(FeedName::Products, &product(&[1, 5]), &[], &mut known, Telling::since(time(START)))
+        .into_iter()
+        .map(tell);
+    let told: Vec<Told> = told.collect();
+    assert_eq!((names(&told), &told[0].2["changed"]), (vec!["updated"], &serde_json::json!([])));
 }
 
 #[test]
