@@ -107,6 +107,46 @@ pub struct Again {
     pub from: DateTime<Utc>,
     /// It is part of each window up to the first that reaches beyond this instant.
     pub until: DateTime<Utc>,
+    /// What was as long while this was still to be read: its turn comes afterwards, so that each has an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Stretch>,
+}
+
+/// As [`Again`] has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Begin.
+    pub from: DateTime<Utc>,
+    /// How far windows have it.
+    pub until: DateTime<Utc>,
+}
+
+impl Again {
+    /// A stretch, and none after it.
+    pub fn new(from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { from, until, next: None }
+    }
+
+    /// This one, if there is any, and another that is part of windows at least as far.
+    pub fn also(again: Option<Self>, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        again.map_or(Self::new(from, until), |again| Self {
+            from: again.from.min(from),
+            until: again.until.max(until),
+            ..again
+        })
+    }
+
+    /// What is left of it when a window has ended there.
+    fn after(self, to: DateTime<Utc>) -> Option<Self> {
+        let next = self.next.filter(|next| to <= next.until);
+        if to <= self.until { Some(self) } else { next.map(|next| Self::new(next.from, next.until)) }
+    }
+
+    /// With one more, which is newer.
+    fn with(self, new: Stretch) -> Self {
+        let from = self.next.map_or(new.from, |next| next.from.min(new.from));
+        Self { next: Some(Stretch { from, ..new }), ..self }
+    }
 }
 
 /// A closed stretch of the server's time that is read to its last page.
@@ -122,11 +162,11 @@ impl Window {
     /// What the next window has to read once more, when this one has been read until `now`: a stretch longer than
     /// the overlap, for as long as the overlap has short ones read.
     pub fn again(&self, checkpoint: &Checkpoint, overlap: TimeDelta, now: DateTime<Utc>) -> Option<Again> {
-        let left = checkpoint.again.filter(|again| self.to <= again.until);
+        let left = checkpoint.again.and_then(|again| again.after(self.to));
         if self.to - checkpoint.position <= overlap {
             return left;
         }
-        let from = checkpoint.position - overlap;
-        Some(Again { from: left.map_or(from, |left| left.from.min(from)), until: now + overlap })
+        let (from, until) = (checkpoint.position - overlap, now + overlap);
+        Some(left.map_or(Again::new(from, until), |left| left.with(Stretch { from, until })))
     }
 }

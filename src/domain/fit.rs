@@ -216,7 +216,7 @@ impl<const FIRST: u32> Trial<FIRST> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::feed::Again;
+    use super::super::feed::{Again, Stretch};
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(short.again(&before, OVERLAP, at(10_036)), None);
         let long = first(&before, 12_005).unwrap();
         let again = long.again(&before, OVERLAP, at(12_020));
-        assert_eq!(again, Some(Again { from: at(9_700), until: at(12_320) }));
+        assert_eq!(again, Some(Again::new(at(9_700), at(12_320))));
         // A window that ends before that is not enough.
         let next = read_to(12_000, again);
         let early = first(&next, 12_300).unwrap();
@@ -269,14 +269,29 @@ mod tests {
         let longer = first(&next, 12_315).unwrap();
         assert_eq!(
             longer.again(&read_to(12_000, again), OVERLAP, at(12_320)),
-            Some(Again { from: at(9_700), until: at(12_620) })
+            again.map(|again| Again { next: Some(Stretch { from: at(11_700), until: at(12_620) }), ..again })
         );
         let late = first(&next, 12_326).unwrap();
         assert_eq!((late.from, late.again(&next, OVERLAP, at(12_327))), (at(9_700), None));
         // Never longer than a day, and never less than the overlap.
-        let begun = read_to(86_400, Some(Again { from: at(0), until: at(86_500) }));
+        let begun = read_to(86_400, Some(Again::new(at(0), at(86_500))));
         assert_eq!(first(&begun, 90_000).unwrap().from, at(90_000 - 5 - 86_400));
         assert_eq!(first(&begun, 900_000).unwrap().from, at(86_100));
+    }
+
+    #[test]
+    fn what_takes_longer_than_the_overlap_to_read_is_not_read_again_for_ever() {
+        let (mut checkpoint, mut now) = (read_to(0, None), 20_000);
+        for _ in 0..20 {
+            let window = first(&checkpoint, now).unwrap();
+            assert!(window.from <= checkpoint.position - OVERLAP);
+            now += 400;
+            let again = window.again(&checkpoint, OVERLAP, at(now));
+            checkpoint = Checkpoint { position: window.to, again, ..checkpoint };
+            now += 30;
+        }
+        let again = checkpoint.again.unwrap();
+        assert!(again.from > at(now - 2000), "what was read shortly before, but not all: {again:?} at {now}");
     }
 
     /// Reads from one instant to another what FFN takes. How many windows it refused, and how many it took.
@@ -395,7 +410,7 @@ mod tests {
 
     /// What has to be read once more is part of the windows of `polls`, or is not; each is half a minute.
     fn with_again(fit: &mut Fit, polls: i64, takes: impl Fn(Window) -> bool) -> Vec<Vec<(bool, i64)>> {
-        let mut checkpoint = read_to(86_000, Some(Again { from: at(0), until: at(90_000) }));
+        let mut checkpoint = read_to(86_000, Some(Again::new(at(0), at(90_000))));
         let poll = |poll: i64| {
             let present = at(86_105 + 30 * poll);
             let mut asked = Vec::new();
@@ -424,7 +439,7 @@ mod tests {
         assert_eq!(asked[..4], [tried.clone(), tried.clone(), without.clone(), tried.clone()], "less often each time");
         assert_eq!(asked[4..8], [without.clone(), without.clone(), without, tried]);
         // What is shorter is tried at once.
-        let checkpoint = read_to(87_000, Some(Again { from: at(60_000), until: at(90_000) }));
+        let checkpoint = read_to(87_000, Some(Again::new(at(60_000), at(90_000))));
         assert_eq!(fit.window(&checkpoint, at(87_105), OVERLAP, LAG).unwrap().from, at(60_000));
     }
 
@@ -442,7 +457,7 @@ mod tests {
 
     #[test]
     fn what_never_ends_is_left_out_too() {
-        let checkpoint = read_to(86_000, Some(Again { from: at(0), until: at(90_000) }));
+        let checkpoint = read_to(86_000, Some(Again::new(at(0), at(90_000))));
         let mut fit = Fit::default();
         let window = fit.window(&checkpoint, at(86_105), OVERLAP, LAG).unwrap();
         assert_eq!(window, Window { from: at(0), to: at(86_100) });

@@ -17,7 +17,7 @@ use super::reader::{Read, Reader};
 use super::stall::Stall;
 use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
-use crate::domain::feed::{Checkpoint, FeedName, Window};
+use crate::domain::feed::{Again, Checkpoint, FeedName, Window};
 use crate::domain::fit::Fit;
 use crate::ffn::feeds::Feed;
 use crate::ffn::users;
@@ -153,7 +153,11 @@ impl Poller {
         }
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
         let read = Window { to: position, ..window };
-        let again = read.again(&checkpoint, overlap, client.server_now());
+        let mut again = read.again(&checkpoint, overlap, client.server_now());
+        if self.ahead() > TimeDelta::zero() {
+            // What is up to there may not have happened yet. If the clock is right when it is read next, the begin is not.
+            again = Some(Again::also(again, position - overlap, position));
+        }
         let moved = Checkpoint { position, again, ..checkpoint };
         let append = Append { checkpoint: Some((self.account().clone(), self.feed(), moved)), ..Append::default() };
         journal.append(append).await?;
@@ -162,8 +166,8 @@ impl Poller {
     }
 
     /// A checkpoint ahead of FFN's clock and of this machine's was set when an answer had a wrong `Date`, and what has
-    /// happened since then was perhaps not read: it goes back to where it was before, or to the present if all up to
-    /// there was read, or a day. What was told is not told again.
+    /// happened since then was perhaps not read: it goes back to where it was before, or a day. What was told is not
+    /// told again.
     async fn go_back(&self, checkpoint: Checkpoint) -> Result<Checkpoint, Error> {
         let client = &self.reader.recorder.client;
         let now = client.server_now();
@@ -174,9 +178,8 @@ impl Poller {
             return Ok(checkpoint);
         }
         let before = again.map(|again| again.from).filter(|from| *from <= now);
-        let unread = if position - now > MOST_AHEAD { TimeDelta::days(1) } else { TimeDelta::zero() };
         let started_at = if started_at > latest { now } else { started_at };
-        let position = before.unwrap_or(now - unread).max(started_at);
+        let position = before.unwrap_or(now - TimeDelta::days(1)).max(started_at);
         let back = Checkpoint { started_at, position, again: None, ..checkpoint };
         tracing::error!(account = %self.account(), feed = %self.feed(), was = %checkpoint.position, server_now = %now, %position, "the checkpoint was ahead of FFN's clock, which must have been wrong: the feed is read again from before");
         self.reader.recorder.journal.go_back(self.account(), self.feed(), back).await?;
@@ -271,7 +274,6 @@ mod tests {
 
     use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
-    use crate::domain::feed::Again;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::{Journal, ParkedFilter, Parking};
 
@@ -376,7 +378,7 @@ mod tests {
                 shown("P2", now - TimeDelta::minutes(1), now - TimeDelta::minutes(1)),
             ];
             let bench = Bench::new(move |call| updates(call, &items)).await;
-            let again = again.map(|from| Again { from, until: now + TimeDelta::days(10) });
+            let again = again.map(|from| Again::new(from, now + TimeDelta::days(10)));
             let position = now + TimeDelta::days(10);
             let ahead = Checkpoint { started_at: DateTime::UNIX_EPOCH, position, with_snapshot: false, again };
             let checkpoint = Some((bench.recorder.account().clone(), FEED, ahead));
@@ -433,6 +435,43 @@ mod tests {
             users::current_user(&bench.recorder.client).await.unwrap();
             poll_until(2).await;
             assert!(super::tests::position(&bench).await <= Utc::now());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_happens_while_nothing_is_read_is_told_though_the_clock_was_ahead_and_is_put_right_meanwhile() {
+        for pause in [TimeDelta::minutes(20), TimeDelta::minutes(55)] {
+            let seconds = Arc::new(AtomicI64::new(TimeDelta::minutes(50).num_seconds()));
+            let now_ahead = seconds.clone();
+            // Soon after the last reading.
+            let at = Utc::now() - pause + TimeDelta::minutes(3);
+            let bench = Bench::new(move |call| {
+                let ahead = now_ahead.load(Ordering::Relaxed);
+                let items = if ahead > 0 { vec![] } else { vec![shown("P1", at, at)] };
+                dated(updates(call, &items), TimeDelta::seconds(ahead))
+            })
+            .await;
+            bench.read_to(FEED, (Utc::now() - TimeDelta::hours(3)).timestamp()).await;
+            let poller = poller(&bench, HOUR);
+            let (account, journal) = (bench.recorder.account(), &bench.store);
+            let mut fit = Fit::default();
+            poller.poll(&mut fit).await.unwrap();
+            // Again, when what took long to read needs not be read once more.
+            let left = journal.checkpoint(account, FEED).await.unwrap().unwrap();
+            journal.go_back(account, FEED, Checkpoint { again: None, ..left }).await.unwrap();
+            while position(&bench).await == left.position {
+                poller.poll(&mut fit).await.unwrap();
+            }
+            // As long ago as the pause.
+            let Checkpoint { started_at, position, again, .. } =
+                journal.checkpoint(account, FEED).await.unwrap().unwrap();
+            let again = again.map(|again| Again::new(again.from - pause, again.until - pause));
+            let left = Checkpoint { started_at, position: position - pause, with_snapshot: false, again };
+            journal.go_back(account, FEED, left).await.unwrap();
+            seconds.store(0, Ordering::Relaxed);
+            users::current_user(&bench.recorder.client).await.unwrap();
+            poller.poll(&mut Fit::default()).await.unwrap();
+            assert_eq!(bench.told().await, ["acme.product.created"], "after {pause}");
         }
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::cause::{Clue, Effect};
-use crate::domain::feed::Again;
+use crate::domain::feed::{Again, Stretch};
 use crate::domain::listing::{Cursor, Row};
 use crate::domain::message::{ContentMode, Destination};
 use crate::domain::token::{Lease, Origin, RefreshEnding, StoredLogin, TokenPair};
@@ -178,7 +178,9 @@ impl JournalRow {
 
 pub(super) async fn a_checkpoint_never_moves_back_and_keeps_its_start(store: &impl Store) {
     let feed = FeedName::Outbounds;
-    let again = |from, until| Some(Again { from: at(from), until: at(until) });
+    let again = |from, until| {
+        Some(Again { next: Some(Stretch { from: at(from + 1), until: at(until) }), ..Again::new(at(from), at(until)) })
+    };
     let made = |started_at, position, again| Checkpoint {
         started_at: at(started_at),
         position: at(position),
@@ -406,7 +408,7 @@ pub(super) async fn entries_of_ledgers_stay_as_long_as_they_may_be_read_again(st
         draft
     };
     let read_to = async |day: i64, again: Option<i64>| {
-        let again = again.map(|day| Again { from: at(day * DAY), until: at(day * DAY) });
+        let again = again.map(|day| Again::new(at(day * DAY), at(day * DAY)));
         let checkpoint = Checkpoint { started_at: at(0), position: at(day * DAY), with_snapshot: false, again };
         let checkpoint = Some((acme(), FeedName::Stocks, checkpoint));
         store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
