@@ -149,7 +149,7 @@ impl Poller {
         if self.feed() == FeedName::Stocks {
             // What is found in the list may have come after the window.
             let telling = Telling { until: DateTime::<Utc>::MAX_UTC, ..telling };
-            events += ledger::mend(&self.reader.recorder, telling, self.overlap(), client.server_now()).await?;
+            events += ledger::mend(&self.reader.recorder, telling, overlap, client.server_now()).await?;
         }
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
         let read = Window { to: position, ..window };
@@ -473,6 +473,28 @@ mod tests {
             poller.poll(&mut Fit::default()).await.unwrap();
             assert_eq!(bench.told().await, ["acme.product.created"], "after {pause}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_a_ledger_is_waited_for_though_the_date_is_ahead_of_what_ffn_goes_by() {
+        let at = Utc::now() - TimeDelta::seconds(20);
+        let bench = Bench::new(move |call| {
+            let entry = |version: u32| {
+                let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
+                let stamp = format!(r#"{{"createdAt":"{}"}}"#, at.to_rfc3339());
+                (at, format!(r#"{{"stockChangeId":{id},"modificationInfo":{stamp}}}"#))
+            };
+            let is_list = bounds(call).is_none() && call.uri.contains("stocks");
+            let reply =
+                if is_list { Reply::json(200, r#"{"items":[]}"#) } else { updates(call, &[entry(1), entry(3)]) };
+            dated(reply, TimeDelta::minutes(50))
+        })
+        .await;
+        bench.read_to(FeedName::Stocks, (at - TimeDelta::minutes(1)).timestamp()).await;
+        let mut poller = poller(&bench, HOUR);
+        poller.reader.feed = FeedName::Stocks;
+        poller.poll(&mut Fit::default()).await.unwrap();
+        assert_eq!(bench.told().await, ["acme.stock.changed", "acme.stock.changed"]);
     }
 
     #[tokio::test]
