@@ -270,6 +270,11 @@ impl Run {
                         let step = Some(step).filter(|step| self.moved.insert(entity_of(step)));
                         plan.between.push_back(step.filter(|_| self.rng.bool()));
                     }
+                    // It may take longer than the overlap to read a window.
+                    if self.rng.u8(..3) == 0 {
+                        let at = self.rng.usize(..=plan.between.len());
+                        plan.between.insert(at, Some(self.history.wait(900_000)));
+                    }
                 }
                 if self.rng.u8(..4) == 0 {
                     plan.crash_after = Some(self.rng.u32(1..20));
@@ -321,8 +326,9 @@ impl Run {
                 None => self.reading = None,
                 Some(Ok(Polled { is_behind: true, .. })) => {}
                 Some(Ok(_)) => {
-                    let told = self.reading().await.told().await;
-                    self.polled.entry(feed).or_default().push(check::Poll { position: position.unwrap(), told });
+                    let reading = self.reading().await;
+                    let (until, told) = (reading.now(), reading.told().await);
+                    self.polled.entry(feed).or_default().push(check::Poll { position: position.unwrap(), until, told });
                     return;
                 }
                 Some(Err(events::Error::Ffn(_))) => {}

@@ -26,6 +26,8 @@ struct Transition {
 pub struct Poll {
     /// Up to where it had been read.
     pub position: DateTime<Utc>,
+    /// FFN's time at the end.
+    pub until: DateTime<Utc>,
     /// The rows that the journal had then.
     pub told: usize,
 }
@@ -158,7 +160,7 @@ fn is_late(record: &Record<'_>, feed: FeedName, all: &[Transition], index: usize
     let polls = record.polled.get(&feed).map(Vec::as_slice).unwrap_or_default();
     let Some(poll) = polls.iter().find(|poll| poll.position > all[index].at) else { return false };
     // What changes while it is read is shown by the next window.
-    let reading = poll.position..poll.position + TimeDelta::minutes(3);
+    let reading = poll.position..poll.until + TimeDelta::seconds(2);
     let moves = all[index + 1..].iter().any(|other| reading.contains(&other.at));
     !moves && row >= poll.told
 }

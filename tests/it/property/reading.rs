@@ -111,6 +111,11 @@ impl Reading {
     /// Any answer tells FFN's clock.
     pub async fn learn_clock(&self) -> DateTime<Utc> {
         while users::current_user(&self.account.client).await.is_err() {}
+        self.now()
+    }
+
+    /// FFN's clock by the last answer.
+    pub fn now(&self) -> DateTime<Utc> {
         self.account.client.server_now()
     }
 
