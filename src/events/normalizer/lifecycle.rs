@@ -117,6 +117,12 @@ pub(super) fn normalize(
     let snapshot = scope.telling.snapshot.filter(|_| !is_gone);
     let was_there = keep_present(&transitions, snapshot, |step| entity.has_left(step, known));
     let to_tell = |at: usize, transition: &Transition| was_there.contains(&at) || is_to_be_told(transition.at);
+    // Then it has not stayed as it was known until the first that is told.
+    let is_passed_over = transitions.iter().enumerate().any(|(at, transition)| {
+        let is_step = matches!(transition.kind, Kind::Step { .. });
+        let is_before = transition.at < scope.telling.since && !was_there.contains(&at);
+        is_step && is_before && is_later(transition.at) && !now.has_told(&transition.id)
+    });
     let mut at = 0..;
     transitions
         .retain(|transition| to_tell(at.next().unwrap_or_default(), transition) && !now.has_told(&transition.id));
@@ -140,7 +146,8 @@ pub(super) fn normalize(
             changed: None,
         };
         // The first step after what was known began where that was.
-        let last = known.filter(|known| !is_stale && known.changed_at.is_none_or(|last| last < transition.at));
+        let last = known.filter(|_| !is_stale && !is_passed_over);
+        let last = last.filter(|known| known.changed_at.is_none_or(|last| last < transition.at));
         let event = match &transition.kind {
             Kind::Created => {
                 // Of one that is named by a status no other is told: what it has now came later.

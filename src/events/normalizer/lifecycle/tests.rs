@@ -552,6 +552,22 @@ fn a_past_period_that_is_read_again_takes_no_status_back() {
 }
 
 #[test]
+fn what_came_before_the_start_is_where_the_first_step_after_it_came_from() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "09:00:00"), ("pickprocess", "10:00:00")];
+    let (until_now, later) =
+        (order("Acknowledged", &times[..2], "09:00:00", ""), order("Pickprocess", &times, "10:00:00", ""));
+    let mut known = None;
+    let past = Telling { until: time("2026-01-05T08:30:00Z"), ..Telling::since(time(START)) };
+    assert_eq!(drafts(FeedName::Outbounds, &until_now, &[], &mut known, past).len(), 2);
+    for telling in [Telling::since, Telling::with_snapshot] {
+        let telling = telling(time("2026-01-05T09:30:00Z"));
+        let told = drafts(FeedName::Outbounds, &later, &[], &mut known.clone(), telling).into_iter().map(tell);
+        let (name, _, data) = told.last().unwrap();
+        assert_eq!((name.as_str(), &data["previousStatus"]), ("pickprocess", &"Acknowledged".into()));
+    }
+}
+
+#[test]
 fn an_edit_of_what_was_only_seen_later_names_no_members() {
     let product = |changes: &[u32]| entity(r#""jfsku":"P1","name":"Mug""#, changes, changes, "Modified");
     let mut known = None;
