@@ -523,7 +523,7 @@ mod tests {
         }
     }
 
-    /// Entries of a ledger: each number with the minutes that have passed since it was written.
+    /// An entry of a ledger that was written then, as [`updates`] takes it.
     fn entry(version: i64, at: DateTime<Utc>) -> (DateTime<Utc>, String) {
         let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
         (at, format!(r#"{{"stockChangeId":{id},"modificationInfo":{{"createdAt":"{}"}}}}"#, at.to_rfc3339()))
@@ -539,22 +539,6 @@ mod tests {
         }
         let shown = entries.filter(|(version, _)| *version != dropped).map(|(_, entry)| entry);
         updates(call, &shown.collect::<Vec<_>>())
-    }
-
-    /// The versions and gaps that were told, by their first version.
-    async fn versions(bench: &Bench) -> (Vec<i64>, Vec<i64>) {
-        let lane = crate::domain::message::Lane::Events(bench.recorder.account().clone());
-        let rows = bench.store.rows_after(&lane, 0, 100).await.unwrap();
-        let told = |name: &str| {
-            let of = |row: &crate::store::JournalRow| {
-                let event: serde_json::Value = serde_json::from_slice(&row.message.body).unwrap();
-                event["data"][name].as_i64()
-            };
-            let mut versions: Vec<i64> = rows.iter().filter_map(of).collect();
-            versions.sort_unstable();
-            versions
-        };
-        (told("stockVersion"), told("fromVersion"))
     }
 
     #[tokio::test]
@@ -575,11 +559,32 @@ mod tests {
                 assert_eq!(rehearse(&bench, period).await.values().sum::<usize>(), new);
                 assert_eq!(backfill(&bench, period).await.unwrap(), new);
                 wanted.extend(is_late.then_some(7));
-                assert_eq!(versions(&bench).await, (wanted, gaps.to_vec()));
+                assert_eq!(bench.versions().await, (wanted, gaps.to_vec()));
                 assert_eq!(backfill(&bench, period).await.unwrap(), 0);
                 // What the live feed knows is left to it.
                 assert_eq!(bench.store.holes(bench.recorder.account()).await.unwrap(), before);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_which_the_list_does_not_say_when_it_was_written_is_told() {
+        let now = Utc::now();
+        // In the midst of the period, and before the first one that the feed shows.
+        for (dropped, told) in [(4, 2..=6), (2, 2..=6)] {
+            let bench = Bench::new(move |call| {
+                let mut reply = ledger(call, now, dropped, &[]);
+                if call.uri.contains("stocks/changes") {
+                    let stamp = (now - TimeDelta::hours(9 - dropped) + TimeDelta::minutes(30)).to_rfc3339();
+                    reply.body = String::from_utf8(reply.body).unwrap().replace(&stamp, "").into_bytes();
+                }
+                reply
+            })
+            .await;
+            let (from, to) = (now - TimeDelta::hours(7), now - TimeDelta::hours(2));
+            let period = Period { feed: FeedName::Stocks, from, to };
+            assert_eq!(backfill(&bench, period).await.unwrap(), 5, "{dropped}");
+            assert_eq!(bench.versions().await, (told.collect(), vec![]), "{dropped}");
         }
     }
 
@@ -590,7 +595,7 @@ mod tests {
         let (from, to) = (now - TimeDelta::hours(7), now - TimeDelta::hours(2));
         let period = Period { feed: FeedName::Stocks, from, to };
         assert_eq!(backfill(&bench, period).await.unwrap(), 5);
-        assert_eq!(versions(&bench).await.0, [2, 3, 4, 5, 6]);
+        assert_eq!(bench.versions().await.0, [2, 3, 4, 5, 6]);
 
         // One that is in the list when it is looked at for the third time.
         let count = AtomicUsize::new(0);
@@ -601,7 +606,7 @@ mod tests {
         .await;
         let long = Backfill { overlap: TimeDelta::hours(6), ..new(&bench, period, LAG, false) };
         assert_eq!(long.run(|_| {}).await.unwrap(), 5);
-        assert_eq!(versions(&bench).await, (vec![2, 3, 4, 5, 6], vec![]));
+        assert_eq!(bench.versions().await, (vec![2, 3, 4, 5, 6], vec![]));
     }
 
     #[tokio::test]
@@ -615,7 +620,7 @@ mod tests {
         let period = Period { feed: FeedName::Stocks, from: now - TimeDelta::hours(7), to: now };
         let error = backfill(&bench, period).await.unwrap_err();
         assert!(matches!(error, Error::Open(1)), "{error:?}");
-        assert_eq!(versions(&bench).await.0, [2, 3, 5, 6, 7, 8]);
+        assert_eq!(bench.versions().await.0, [2, 3, 5, 6, 7, 8]);
     }
 
     /// The feed of a fulfiller's orders, each with the time when it was shipped and last changed; of a call for the
