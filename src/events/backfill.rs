@@ -790,16 +790,16 @@ mod tests {
             let mut noted = noted.lock().unwrap();
             noted.extend(bounds(call).map(|_| Instant::now()));
             match noted.len() {
-                1 => Reply::json(500, "").with("retry-after", "1"),
+                1 => Reply::json(500, "").with("retry-after", "2"),
                 _ => updates(call, std::slice::from_ref(&item)),
             }
         })
         .await;
         let period = Period { feed: FeedName::Products, from: now - TimeDelta::hours(2), to: now };
-        let backfill = Backfill { stalled_after: Duration::from_secs(60), ..new(&bench, period, LAG, false) };
+        let backfill = Backfill { stalled_after: Duration::from_secs(1), ..new(&bench, period, LAG, false) };
         assert_eq!(backfill.run(|_| {}).await.unwrap(), 1);
         let asked = asked.lock().unwrap();
-        assert!(asked[1] - asked[0] >= Duration::from_secs(1), "{asked:?}");
+        assert!(asked[1] - asked[0] >= Duration::from_secs(2), "{asked:?}");
     }
 
     #[tokio::test]
