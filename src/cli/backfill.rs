@@ -15,11 +15,12 @@ use crate::config::Config;
 use crate::domain::account::AccountName;
 use crate::domain::feed::FeedName;
 use crate::domain::message::rfc3339;
-use crate::events::Recorder;
 use crate::events::backfill::{Backfill, Period, Step};
+use crate::events::{Error, Recorder};
 use crate::ffn::config::RateLimit;
 use crate::ffn::feeds::Feed;
-use crate::ffn::{self, users};
+use crate::ffn::{self, Disposition, users};
+use crate::telemetry::Chain;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -80,7 +81,7 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
         bail!(Usage(format!("--from ({from}) is in the future: at FFN it is {now}")));
     }
     let to = arguments.to.unwrap_or(now);
-    let mut total = 0;
+    let (mut total, mut has_failed) = (0, false);
     for feed in feeds {
         let period = Period { feed, from: arguments.from, to };
         complain(&format!("reading {feed} from {} to {}", rfc3339(arguments.from), rfc3339(to)));
@@ -95,19 +96,23 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
         for (event_type, number) in backfill.counts() {
             writeln!(io::stdout(), "{number:>10}  {event_type}")?;
         }
+        total += backfill.events();
         match read {
-            Some(read) => {
-                total += read.with_context(|| {
-                    format!("the feed {feed} could not be read to its end; to begin anew does no harm")
-                })?;
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                let chain = Chain(&error);
+                complain(&format!(
+                    "ffn-bridge: the feed {feed} could not be read to its end; to begin anew does no harm: {chain}"
+                ));
+                has_failed = true;
+                if is_about_all(&error) {
+                    break;
+                }
             }
-            None if arguments.dry_run => {
-                let so_far = total + backfill.counts().values().sum::<usize>();
-                bail!(
-                    "interrupted while {feed} was read; nothing was written. {} so far would be in the journal",
-                    new_events(so_far)
-                );
-            }
+            None if arguments.dry_run => bail!(
+                "interrupted while {feed} was read; nothing was written. {} so far would be in the journal",
+                new_events(total)
+            ),
             None => bail!(
                 "interrupted while {feed} was read; what was read is in the journal, and to begin anew does no harm"
             ),
@@ -118,7 +123,16 @@ pub(super) async fn run(config: &Config, arguments: &Arguments) -> anyhow::Resul
     if !arguments.dry_run && total > 0 {
         complain("a bridge that runs on this database publishes them; else the next one that starts");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Whether no other feed can be read either, until a person has acted.
+fn is_about_all(error: &Error) -> bool {
+    match error {
+        Error::Ffn(error) => error.disposition() == Disposition::NeedsLogin,
+        Error::Store(_) => true,
+        Error::Endless(_) | Error::Nonsense(_) | Error::Open(_) => false,
+    }
 }
 
 /// How far a feed is, beside its windows.

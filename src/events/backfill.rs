@@ -7,7 +7,8 @@
 //!
 //! Which windows FFN takes is found out as by a poll ([`Fit`]). An order or a return that FFN fails to show keeps its
 //! window, which is read again, until it is set aside. One of which nobody can say whether it is FFN that fails does not
-//! keep the windows after it: the backfill fails at its end.
+//! keep the windows after it: the backfill fails at its end. While FFN itself fails, or asks to wait, the window is read
+//! again for a while: hours of reading do not end with one error of those that pass.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::recorder::Recorder;
 use super::{Config, Error, ledger};
 use crate::domain::feed::{Checkpoint, FeedName, Window};
 use crate::domain::fit::Fit;
-use crate::ffn::users;
+use crate::ffn::{self, Disposition, users};
 
 /// The longest window that is asked for at once (contract 7.6, rule 3); the last one is read on.
 const LONGEST: TimeDelta = TimeDelta::days(1);
@@ -37,6 +38,8 @@ const MOST_ROUNDS: u32 = 20;
 const MOST_REFUSALS: u32 = 40;
 /// How often it is told how far a reading is.
 const LOOK: Duration = Duration::from_secs(1);
+/// A window is read so often before it is given up, however long that takes.
+const LEAST_FAILURES: u32 = 5;
 /// The first and the longest wait before a window is read again.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -93,6 +96,16 @@ impl Backfill {
     /// Of a rehearsal the events that would be new so far, by type.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         self.journal.counts()
+    }
+
+    /// How long what may pass is waited for. Those that fail from the second reading of a window on are waited for as well.
+    fn patience(&self) -> Duration {
+        self.stalled_after * 2
+    }
+
+    /// The number of new events so far.
+    pub fn events(&self) -> usize {
+        self.journal.seen().1
     }
 
     /// Reads the period and gives the number of new events; `told` hears how far it is, from its begin.
@@ -202,9 +215,8 @@ impl<F: FnMut(Step)> Course<'_, F> {
                 self.watch(tokio::time::sleep(LOOK)).await;
                 continue;
             };
-            // What ended that long ago is not refused for the sake of a clock.
-            let is_slice = self.fit.is_slice(window, now, lag) || most < now - LATE;
             let window = Window { to: window.to.min(most), ..window };
+            let is_slice = self.fit.is_slice(window, now, lag);
             if !is_slice && let Some(wait) = (least - window.to).to_std().ok().filter(|wait| !wait.is_zero()) {
                 self.watch(tokio::time::sleep(wait)).await;
                 continue;
@@ -215,7 +227,7 @@ impl<F: FnMut(Step)> Course<'_, F> {
                     refusals += 1;
                     match error {
                         Error::Endless(_) => self.fit.too_long(window, position, SEAM),
-                        _ => self.fit.refused(window, is_slice && window.to < now - LATE, position, SEAM),
+                        _ => self.fit.refused(window, self.fit.is_past(window, now, lag), position, SEAM),
                     }
                     continue;
                 }
@@ -231,19 +243,30 @@ impl<F: FnMut(Step)> Course<'_, F> {
         }
     }
 
-    /// Reads a window, again while there is one in it that FFN fails to show, until that is set aside.
+    /// Reads a window, again while FFN fails for a while, or while there is one in it that FFN fails to show, until that is
+    /// set aside.
     async fn window(&mut self, window: Window) -> Result<(), Error> {
         self.reader.failing = Failing::default();
-        let (reader, telling, begun) = (self.reader.clone(), self.telling, Instant::now());
-        let mut wait = FIRST_WAIT.min(self.of.stalled_after);
+        let (reader, telling, patience) = (self.reader.clone(), self.telling, self.of.patience());
+        let (mut wait, mut failures, mut since) = (FIRST_WAIT.min(self.of.stalled_after), 0, None::<Instant>);
         loop {
-            // Those that fail from the second reading on are waited for as well.
-            let is_last = begun.elapsed() > self.of.stalled_after * 2;
+            let is_last = failures >= LEAST_FAILURES && since.is_some_and(|since| since.elapsed() > patience);
             let Err(error) = self.watch(reader.read(window, telling)).await.map(drop) else { return Ok(()) };
+            failures += 1;
+            since.get_or_insert_with(Instant::now);
             let may_be_one = matches!(&error, Error::Ffn(error) if error.may_be_about_this_one());
-            match reader.failing.shows_others().filter(|_| may_be_one) {
+            let shows_others = reader.failing.shows_others().filter(|_| may_be_one);
+            let is_waited_for = match shows_others {
+                Some(true) => true,
+                // For the rest that is done once: it may be one that is alone in its window.
+                Some(false) => may_pass(&error) && self.failed.is_none(),
+                None => may_pass(&error),
+            };
+            match shows_others {
+                _ if is_waited_for && !is_last => {
+                    self.watch(tokio::time::sleep(wait.max(asked_for(&error).min(patience)))).await;
+                }
                 None => return Err(error),
-                Some(true) if !is_last => self.watch(tokio::time::sleep(wait)).await,
                 Some(_) => {
                     self.failed.get_or_insert(error);
                     return Ok(());
@@ -256,7 +279,8 @@ impl<F: FnMut(Step)> Course<'_, F> {
     /// Looks up what is missing in ledgers, and waits for it as long as a poll does.
     async fn mend(&mut self) -> Result<(), Error> {
         let (recorder, overlap) = (&self.of.recorder, self.of.overlap);
-        let patience = overlap.to_std().unwrap_or_default();
+        let wait = FIRST_WAIT.min(overlap.to_std().unwrap_or_default()).max(LOOK);
+        let patience = overlap.to_std().unwrap_or_default().max(self.of.patience()) + FIRST_WAIT;
         let (mut open, mut since) = (Vec::new(), Instant::now());
         loop {
             let mended = ledger::mend(recorder, self.telling, overlap, recorder.client.server_now());
@@ -267,10 +291,10 @@ impl<F: FnMut(Step)> Course<'_, F> {
             }
             if left != open {
                 (open, since) = (left, Instant::now());
-            } else if since.elapsed() > patience + FIRST_WAIT {
+            } else if since.elapsed() > patience {
                 return Err(Error::Open(left.len()));
             } else {
-                self.watch(tokio::time::sleep(FIRST_WAIT.min(patience).max(LOOK))).await;
+                self.watch(tokio::time::sleep(wait)).await;
             }
         }
     }
@@ -302,6 +326,21 @@ impl<F: FnMut(Step)> Course<'_, F> {
     }
 }
 
+/// Whether the same may be read later. That an answer can't be read may be for one item, which will stay as it is.
+fn may_pass(error: &Error) -> bool {
+    let Error::Ffn(error) = error else { return false };
+    let may_be_well = matches!(error.disposition(), Disposition::Again { .. } | Disposition::InDoubt);
+    may_be_well && !matches!(error, ffn::Error::Unreadable { .. })
+}
+
+/// How long FFN asks to wait.
+fn asked_for(error: &Error) -> Duration {
+    match error {
+        Error::Ffn(error) => error.retry_after().unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
+
 /// Reads until nothing new comes, after the first round, which may take long.
 async fn until_nothing_new(mut read: impl AsyncFnMut() -> Result<usize, Error>) -> Result<(), Error> {
     for round in 1..=MOST_ROUNDS {
@@ -323,7 +362,7 @@ mod tests {
     use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
     use crate::domain::account::Role;
-    use crate::ffn::testing::{Call, Reply};
+    use crate::ffn::testing::{Account, Call, Reply};
     use crate::store::{Journal, ParkedFilter, Parking};
 
     /// With windows that end in the future nothing is waited for.
@@ -523,7 +562,7 @@ mod tests {
         }
     }
 
-    /// Entries of a ledger: each number with the minutes that have passed since it was written.
+    /// An entry of a ledger that was written then, as [`updates`] takes it.
     fn entry(version: i64, at: DateTime<Utc>) -> (DateTime<Utc>, String) {
         let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
         (at, format!(r#"{{"stockChangeId":{id},"modificationInfo":{{"createdAt":"{}"}}}}"#, at.to_rfc3339()))
@@ -539,22 +578,6 @@ mod tests {
         }
         let shown = entries.filter(|(version, _)| *version != dropped).map(|(_, entry)| entry);
         updates(call, &shown.collect::<Vec<_>>())
-    }
-
-    /// The versions and gaps that were told, by their first version.
-    async fn versions(bench: &Bench) -> (Vec<i64>, Vec<i64>) {
-        let lane = crate::domain::message::Lane::Events(bench.recorder.account().clone());
-        let rows = bench.store.rows_after(&lane, 0, 100).await.unwrap();
-        let told = |name: &str| {
-            let of = |row: &crate::store::JournalRow| {
-                let event: serde_json::Value = serde_json::from_slice(&row.message.body).unwrap();
-                event["data"][name].as_i64()
-            };
-            let mut versions: Vec<i64> = rows.iter().filter_map(of).collect();
-            versions.sort_unstable();
-            versions
-        };
-        (told("stockVersion"), told("fromVersion"))
     }
 
     #[tokio::test]
@@ -575,11 +598,32 @@ mod tests {
                 assert_eq!(rehearse(&bench, period).await.values().sum::<usize>(), new);
                 assert_eq!(backfill(&bench, period).await.unwrap(), new);
                 wanted.extend(is_late.then_some(7));
-                assert_eq!(versions(&bench).await, (wanted, gaps.to_vec()));
+                assert_eq!(bench.versions().await, (wanted, gaps.to_vec()));
                 assert_eq!(backfill(&bench, period).await.unwrap(), 0);
                 // What the live feed knows is left to it.
                 assert_eq!(bench.store.holes(bench.recorder.account()).await.unwrap(), before);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_which_the_list_does_not_say_when_it_was_written_is_told() {
+        let now = Utc::now();
+        // In the midst of the period, and before the first one that the feed shows.
+        for (dropped, told) in [(4, 2..=6), (2, 2..=6)] {
+            let bench = Bench::new(move |call| {
+                let mut reply = ledger(call, now, dropped, &[]);
+                if call.uri.contains("stocks/changes") {
+                    let stamp = (now - TimeDelta::hours(9 - dropped) + TimeDelta::minutes(30)).to_rfc3339();
+                    reply.body = String::from_utf8(reply.body).unwrap().replace(&stamp, "").into_bytes();
+                }
+                reply
+            })
+            .await;
+            let (from, to) = (now - TimeDelta::hours(7), now - TimeDelta::hours(2));
+            let period = Period { feed: FeedName::Stocks, from, to };
+            assert_eq!(backfill(&bench, period).await.unwrap(), 5, "{dropped}");
+            assert_eq!(bench.versions().await, (told.collect(), vec![]), "{dropped}");
         }
     }
 
@@ -590,7 +634,7 @@ mod tests {
         let (from, to) = (now - TimeDelta::hours(7), now - TimeDelta::hours(2));
         let period = Period { feed: FeedName::Stocks, from, to };
         assert_eq!(backfill(&bench, period).await.unwrap(), 5);
-        assert_eq!(versions(&bench).await.0, [2, 3, 4, 5, 6]);
+        assert_eq!(bench.versions().await.0, [2, 3, 4, 5, 6]);
 
         // One that is in the list when it is looked at for the third time.
         let count = AtomicUsize::new(0);
@@ -601,7 +645,7 @@ mod tests {
         .await;
         let long = Backfill { overlap: TimeDelta::hours(6), ..new(&bench, period, LAG, false) };
         assert_eq!(long.run(|_| {}).await.unwrap(), 5);
-        assert_eq!(versions(&bench).await, (vec![2, 3, 4, 5, 6], vec![]));
+        assert_eq!(bench.versions().await, (vec![2, 3, 4, 5, 6], vec![]));
     }
 
     #[tokio::test]
@@ -615,7 +659,7 @@ mod tests {
         let period = Period { feed: FeedName::Stocks, from: now - TimeDelta::hours(7), to: now };
         let error = backfill(&bench, period).await.unwrap_err();
         assert!(matches!(error, Error::Open(1)), "{error:?}");
-        assert_eq!(versions(&bench).await.0, [2, 3, 5, 6, 7, 8]);
+        assert_eq!(bench.versions().await.0, [2, 3, 5, 6, 7, 8]);
     }
 
     /// The feed of a fulfiller's orders, each with the time when it was shipped and last changed; of a call for the
@@ -690,6 +734,102 @@ mod tests {
         is_out.store(true, Ordering::Relaxed);
         assert!(backfill(&bench, period).await.is_err());
         assert!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_error_that_passes_keeps_no_backfill_and_one_that_does_not_ends_it_at_once() {
+        let now = Utc::now();
+        let [early, late] = [30, 2].map(|hours| now - TimeDelta::hours(hours));
+        let items = [shown("P1", early, early), shown("P2", late, late)];
+        let least = usize::try_from(LEAST_FAILURES).unwrap();
+        let passing = [
+            Reply::json(503, ""),
+            Reply::json(500, ""),
+            Reply::json(429, "").with("retry-after", "0"),
+            Reply::json(408, ""),
+            Reply::silence(),
+        ];
+        let lasting = [Reply::json(401, ""), Reply::json(403, ""), Reply::json(404, ""), Reply::bytes(b"no list")];
+        let lasts = usize::MAX;
+        let passing = passing.into_iter().flat_map(|reply| [(reply.clone(), least, true), (reply, lasts, true)]);
+        for (reply, failures, may_pass) in passing.chain(lasting.map(|reply| (reply, lasts, false))) {
+            let is_silent = reply.silent;
+            // In the midst of it: the second window fails.
+            let (items, failing, asked) = (items.clone(), reply.clone(), Arc::new(AtomicUsize::new(0)));
+            let counted = asked.clone();
+            let mut account = Account::new(move |call| match bounds(call) {
+                Some(_) if (1..=failures).contains(&counted.fetch_add(1, Ordering::Relaxed)) => failing.clone(),
+                _ => updates(call, &items),
+            })
+            .await;
+            if is_silent {
+                account.config.call_timeout = Duration::from_millis(200);
+                account = account.at_rate(1000);
+            }
+            let bench = Bench::with(account).await;
+            let period = Period { feed: FeedName::Products, from: now - TimeDelta::hours(40), to: now };
+            let told = backfill(&bench, period).await;
+            let asked = asked.load(Ordering::Relaxed);
+            match (told, may_pass) {
+                (Ok(told), true) => assert_eq!((told, failures), (2, least), "{reply:?}"),
+                (Err(_), true) => assert!(failures == lasts && (2 + least..30).contains(&asked), "{asked}: {reply:?}"),
+                // A token that was refused is refreshed.
+                (told, false) => assert!(told.is_err() && asked <= least, "{asked}: {reply:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ffn_asks_to_wait_is_waited() {
+        let now = Utc::now();
+        let item = shown("P1", now - TimeDelta::hours(1), now - TimeDelta::hours(1));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = asked.clone();
+        // One that does not close the account's door.
+        let bench = Bench::new(move |call| {
+            let mut noted = noted.lock().unwrap();
+            noted.extend(bounds(call).map(|_| Instant::now()));
+            match noted.len() {
+                1 => Reply::json(500, "").with("retry-after", "2"),
+                _ => updates(call, std::slice::from_ref(&item)),
+            }
+        })
+        .await;
+        let period = Period { feed: FeedName::Products, from: now - TimeDelta::hours(2), to: now };
+        let backfill = Backfill { stalled_after: Duration::from_secs(1), ..new(&bench, period, LAG, false) };
+        assert_eq!(backfill.run(|_| {}).await.unwrap(), 1);
+        let asked = asked.lock().unwrap();
+        assert!(asked[1] - asked[0] >= Duration::from_secs(2), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn an_outage_while_one_alone_is_asked_for_is_waited_for() {
+        let now = Utc::now();
+        let at = now - TimeDelta::hours(2);
+        let failed = AtomicUsize::new(0);
+        let bench = Bench::of(Role::Fulfiller, move |call| match shipped(call, &[("O1", at, at)]) {
+            Ok(reply) => reply,
+            Err(_) if failed.fetch_add(1, Ordering::Relaxed) < 3 => Reply::json(503, ""),
+            Err(order) => notification(&order, at),
+        })
+        .await;
+        let period = Period { feed: FeedName::OutboundShipments, from: now - TimeDelta::hours(3), to: now };
+        assert_eq!(backfill(&bench, period).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_cant_be_read_for_a_while_is_waited_for_longer_than_an_entry_that_is_missing() {
+        let now = Utc::now();
+        let since = Mutex::new(None);
+        let bench = Bench::new(move |call| {
+            let is_list = call.uri.contains("stocks/changes");
+            let is_out = || since.lock().unwrap().get_or_insert_with(Instant::now).elapsed() < FIRST_WAIT + LOOK * 2;
+            if is_list && is_out() { Reply::json(503, "") } else { ledger(call, now, 4, &[]) }
+        })
+        .await;
+        let period = Period { feed: FeedName::Stocks, from: now - TimeDelta::hours(7), to: now };
+        let backfill = Backfill { stalled_after: Duration::from_secs(60), ..new(&bench, period, LAG, false) };
+        assert_eq!(backfill.run(|_| {}).await.unwrap(), 7);
     }
 
     #[tokio::test]

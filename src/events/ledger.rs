@@ -75,7 +75,7 @@ pub(super) async fn mend(
         let is_through = has_ended || search.has_all;
         let Search { found, before, .. } = search;
         let entries: BTreeMap<i64, Entry> =
-            found.iter().filter_map(|(version, row)| Some((*version, normalizer::stock_entry(row)?))).collect();
+            found.iter().filter_map(|(at, row)| Some((*at, normalizer::stock_entry(row, server_now)?))).collect();
         let rows: Vec<Item> = found.into_values().map(Item::from).collect();
         if !rows.is_empty() {
             events += recorder.record(FeedName::Stocks, &rows, telling, Append::default()).await?.events;
@@ -129,19 +129,27 @@ impl<'a> Search<'a> {
 
     /// Takes what a page has; whether the next one may have more.
     fn take(&mut self, rows: Vec<Box<RawValue>>) -> bool {
-        let (mut oldest, mut newest) = (i64::MAX, i64::MIN);
-        for row in rows {
-            let is_of_ledger = normalizer::entity_id(FeedName::Stocks, &row).is_ok_and(|of| of == self.ledger);
-            let Some(version) = normalizer::stock_version(&row).filter(|_| is_of_ledger) else { continue };
-            (oldest, newest) = (oldest.min(version), newest.max(version));
+        let is_of_ledger =
+            |row: &RawValue| normalizer::entity_id(FeedName::Stocks, row).is_ok_and(|of| of == self.ledger);
+        let rows = rows.into_iter().filter(|row| is_of_ledger(row));
+        let rows: Vec<(i64, Box<RawValue>)> =
+            rows.filter_map(|row| Some((normalizer::stock_version(&row)?, row))).collect();
+        let (oldest, newest) = rows
+            .iter()
+            .fold((i64::MAX, i64::MIN), |(oldest, newest), (version, _)| (oldest.min(*version), newest.max(*version)));
+        // One that does not say when it was written is told rather than lost. Where none says it, nobody knows how far back.
+        let is_dated = rows.iter().any(|(_, row)| normalizer::stock_written_at(row).is_some());
+        for (version, row) in rows {
             let is_before = self.versions.first.is_some_and(|first| version < first);
-            let is_missed = normalizer::stock_entry(&row).is_some_and(|entry| entry.at >= self.since);
+            let is_missed = normalizer::stock_written_at(&row).map_or(is_dated, |at| at >= self.since);
             if self.versions.is_missing(version) || (is_before && is_missed) {
                 self.found.insert(version, row);
             } else if is_before {
                 self.before = self.before.max(Some(version));
             }
         }
+        // What is older than one that is not missed is not missed either.
+        self.found.retain(|version, _| self.before.is_none_or(|before| *version > before));
         while self.found.len() > MOST_ENTRIES {
             self.found.pop_last();
         }
@@ -326,10 +334,16 @@ mod tests {
         assert_eq!(bench.told().await, [CHANGED, CHANGED]);
     }
 
+    /// Stands for a minute that an entry does not say.
+    const UNDATED: i64 = i64::MIN;
+
     /// Entries of a ledger that were written at such minutes after the start of the feed; `J` stands for its product.
     fn written(entries: &[(i64, i64)]) -> Vec<String> {
-        let at = |minute| SINCE.parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minute);
-        let written = |(version, minute): &(i64, i64)| entry(*version).replace(SINCE, &at(*minute).to_rfc3339());
+        let at = |minute| match minute {
+            UNDATED => String::new(),
+            _ => (SINCE.parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minute)).to_rfc3339(),
+        };
+        let written = |(version, minute): &(i64, i64)| entry(*version).replace(SINCE, &at(*minute));
         entries.iter().map(written).collect()
     }
 
@@ -409,6 +423,23 @@ mod tests {
             let (bench, calls) = begun(read, list).await;
             assert_eq!((mended_since_start(&bench, 30).await, mended_since_start(&bench, 600).await), (0, 0));
             assert_eq!(calls.load(Ordering::Relaxed), looks, "{read:?} {list:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_say_when_it_was_written_is_found_before_the_first_entry_down_to_one_that_is_not_missed() {
+        for (list, told) in [
+            (&[(5, 20), (4, UNDATED), (3, -10), (2, UNDATED)][..], &[4, 5][..]),
+            (&[(2, UNDATED), (3, -10), (4, UNDATED), (5, 20)], &[4, 5]),
+            (&[(5, 20), (4, UNDATED), (3, 10), (2, UNDATED)], &[2, 3, 4, 5]),
+            // It tells of none.
+            (&[(5, UNDATED), (4, UNDATED), (3, UNDATED)], &[5]),
+        ] {
+            let (bench, calls) = begun(&[(5, 20)], list).await;
+            mended_since_start(&bench, 30).await;
+            mended_since_start(&bench, 60).await;
+            assert_eq!(bench.versions().await, (told.to_vec(), vec![]), "{list:?}");
+            assert_eq!(calls.load(Ordering::Relaxed), 1, "no hole is left: {list:?}");
         }
     }
 

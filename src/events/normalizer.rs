@@ -30,7 +30,7 @@ mod shipment;
 mod stock;
 
 pub use returns::{ReturnChange, read_return_change};
-pub use stock::{gap, stock_entry, stock_version};
+pub use stock::{gap, stock_entry, stock_version, stock_written_at};
 
 /// What the rules need to know beside the item.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::domain::feed::{Checkpoint, FeedName};
 use crate::domain::message::{ContentMode, Lane};
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::ffn::testing::{Account, Call, Reply};
-use crate::store::{Append, Journal, Keyring, Sqlite};
+use crate::store::{Append, Journal, JournalRow, Keyring, Sqlite};
 
 pub(super) struct Bench {
     pub(super) recorder: Recorder,
@@ -73,6 +73,22 @@ impl Bench {
         let lane = Lane::Events(self.recorder.account().clone());
         let rows = self.store.rows_after(&lane, 0, 1000).await.unwrap();
         rows.into_iter().map(|row| row.message.destination.routing_key).collect()
+    }
+
+    /// The versions of a ledger and the gaps that were told, by their first version.
+    pub(super) async fn versions(&self) -> (Vec<i64>, Vec<i64>) {
+        let lane = Lane::Events(self.recorder.account().clone());
+        let rows = self.store.rows_after(&lane, 0, 1000).await.unwrap();
+        let told = |name: &str| {
+            let of = |row: &JournalRow| {
+                let event: serde_json::Value = serde_json::from_slice(&row.message.body).unwrap();
+                event["data"][name].as_i64()
+            };
+            let mut versions: Vec<i64> = rows.iter().filter_map(of).collect();
+            versions.sort_unstable();
+            versions
+        };
+        (told("stockVersion"), told("fromVersion"))
     }
 
     /// `data` of the newest event.

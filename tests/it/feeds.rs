@@ -358,6 +358,33 @@ async fn a_backfill_without_an_end_counts_nothing_that_happens_after_its_start()
 }
 
 #[tokio::test]
+async fn a_feed_that_fails_keeps_no_other_feed_of_a_backfill_but_for_what_concerns_all() {
+    let world = Setup::new().account("feeds = [\"outbounds\", \"products\"]").build().await;
+    world.simulator.bulk(3, "OLD-").await;
+    world.simulator.post("products", json!({"merchantSku": "OLD"})).await;
+    world.simulator.post("clock", json!({"advance": "3s"})).await;
+    // It fails when it is read on.
+    for (fault, others, told) in [
+        (json!({"match": {"path": "/outbounds/updates", "skip": 1}, "times": 0, "kind": {"status": 403}}), true, 7),
+        (json!({"match": {"path": "/updates"}, "times": 0, "kind": {"status": 401}}), false, 0),
+    ] {
+        world.simulator.fault(fault).await;
+        let output = world.bridge.cli(&["backfill", "acme", "--from", "1h", "--rate", "1000", "--dry-run"], "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("the feed outbounds could not be read to its end; to begin anew does no harm: "),
+            "{said}"
+        );
+        assert!(said.contains("FFN could not be read: FFN answered") && said.contains("with status 40"), "{said}");
+        assert_eq!(said.contains("reading products from"), others, "{said}");
+        let counted = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(counted.ends_with(&format!("{told} new events would be in the journal\n")), "{counted}");
+        world.simulator.control("DELETE", "faults", None).await;
+    }
+}
+
+#[tokio::test]
 async fn a_backfill_that_makes_no_sense_is_refused_as_bad_usage() {
     let world = Setup::new().build().await;
     for (arguments, word) in [

@@ -113,28 +113,37 @@ pub fn stock_version(item: &RawValue) -> Option<i64> {
     StockChange::read(item).ok().map(|(id, _)| id.stock_version)
 }
 
-/// What is kept of an entry, if it says when it was written.
-pub fn stock_entry(item: &RawValue) -> Option<Entry> {
+/// When an entry was written, if it says so.
+pub fn stock_written_at(item: &RawValue) -> Option<DateTime<Utc>> {
+    StockChange::read(item).ok().and_then(|(_, change)| change.written_at())
+}
+
+/// What is kept of an entry that was read then.
+pub fn stock_entry(item: &RawValue, recorded_time: DateTime<Utc>) -> Option<Entry> {
     let (_, change) = StockChange::read(item).ok()?;
-    Some(Entry { at: change.written_at()?, merchant_sku: change.merchant_sku })
+    Some(Entry { at: change.written_at().unwrap_or(recorded_time), merchant_sku: change.merchant_sku })
 }
 
 pub(super) fn normalize(scope: &Scope<'_>, item: &RawValue, known: Option<&Known>) -> Result<Normalized, Odd> {
     let (id, change) = StockChange::read(item)?;
-    let at = change.written_at().unwrap_or(scope.recorded_time);
+    let written_at = change.written_at();
+    let at = written_at.unwrap_or(scope.recorded_time);
 
     let mut now = known.cloned().unwrap_or_default();
     let entry = Entry { at, merchant_sku: change.merchant_sku.clone() };
     let versions = now.versions.get_or_insert_with(|| {
         let version = id.stock_version;
         // Of what was before, nobody wants to know; and a ledger begins with its first entry.
-        let (first, first_entry) = (scope.telling.since <= at && version > 1).then(|| (version, entry.clone())).unzip();
+        let is_told = written_at.is_none_or(|at| scope.telling.since <= at);
+        let (first, first_entry) = (is_told && version > 1).then(|| (version, entry.clone())).unzip();
         Versions { first, first_entry, ..Versions::from(version) }
     });
     versions.read(id.stock_version, entry);
 
     let mut drafts = Vec::new();
-    if scope.telling.includes(at) {
+    // Of one that does not say when it was written, what it is read with has said that it belongs here: the window, or its
+    // place in the ledger. It is told with the time of the reading, and its id is of its version alone.
+    if written_at.is_none_or(|at| scope.telling.includes(at)) {
         let clue = change.clue(&id);
         let members: Members<'_> = view(item)?;
         let data = StockChangeData {

@@ -77,6 +77,27 @@ fn a_hole_is_told_once_and_only_when_it_is_given_up() {
 }
 
 #[test]
+fn an_entry_that_does_not_say_when_it_was_written_is_told_with_the_time_of_the_reading() {
+    let (account, carriers) = ("acme".parse().unwrap(), HashMap::new());
+    // The reading is after the period, and before it where this machine's clock is behind FFN's.
+    let periods = [("2026-01-05T00:00:00Z", "2026-01-05T12:00:00Z"), ("2026-01-06T00:00:01Z", "2026-01-07T00:00:00Z")];
+    for (since, until) in periods.map(|(since, until)| (time(since), time(until))) {
+        let scope = Scope { telling: Telling { until, ..Telling::since(since) }, ..scope(&account, &carriers) };
+        for stamp in ["", r#","modificationInfo":{"createdAt":"soon"},"fulfillerTimestamp":7"#] {
+            let id = r#"{"warehouseId":"W","jfsku":"J","stockVersion":7}"#;
+            let item = RawValue::from_string(format!(r#"{{"stockChangeId":{id}{stamp}}}"#)).unwrap();
+            let Normalized { drafts, known } = normalize(&scope, &item, None).unwrap();
+            assert_eq!(drafts.len(), 1, "{since} {stamp}");
+            assert_eq!(drafts[0].event.time, scope.recorded_time);
+            assert_eq!(known.versions.unwrap().first, Some(7), "it is looked up whether one was lost before it");
+            let later = Scope { recorded_time: time("2026-01-08T00:00:00Z"), ..scope };
+            let again = normalize(&later, &item, None).unwrap().drafts.remove(0);
+            assert_eq!(again.event.id, drafts[0].event.id);
+        }
+    }
+}
+
+#[test]
 fn an_entry_without_identity_is_odd() {
     for odd in ["7", "{}", r#"{"stockChangeId":{"warehouseId":"W","jfsku":"J"}}"#, r#"{"stockChangeId":"x"}"#] {
         assert!(memory_id(&RawValue::from_string(odd.into()).unwrap()).is_err(), "{odd}");
