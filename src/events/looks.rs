@@ -15,6 +15,8 @@ use crate::store::{KnownEntity, Parked};
 /// More failures than these of what was no failure before, and nothing that is shown, are an outage: no more are asked
 /// for.
 const MOST_FAILURES: usize = 3;
+/// Stands for the carriers among what FFN has failed to show; no id is like it.
+const CARRIER: &str = "";
 
 /// What FFN has failed to show, by its id, and since when while it showed others. Shared by the readings of a feed.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +26,12 @@ impl Failing {
     /// Whether FFN failed to show this one the last time.
     pub(super) fn has(&self, id: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
+    /// FFN has shown items, and failed to show the carrier of one: that is waited for like one among others.
+    pub(super) fn lacks_a_carrier(&self) {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.insert(CARRIER.to_owned(), Some(Instant::now()));
     }
 
     /// Sorts what is to be asked for: at the end what FFN failed to show the last time.

@@ -294,8 +294,16 @@ impl Reader {
             Box::pin(self.pass(changes, reading)).await?;
         }
         let items: Vec<Item> = items.into_iter().map(|json| self.join(json, reading)).collect();
-        let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
-        reading.read.events += recorded.events;
+        self.record(&items, reading, Append::default()).await
+    }
+
+    /// Appends what items tell to the journal.
+    async fn record(&self, items: &[Item], reading: &mut Reading, with: Append) -> Result<(), Error> {
+        let recorded = self.recorder.record(self.feed, items, reading.telling, with).await;
+        if matches!(&recorded, Err(Error::Ffn(error)) if error.may_be_about_this_one()) {
+            self.failing.lacks_a_carrier();
+        }
+        reading.read.events += recorded?.events;
         Ok(())
     }
 
@@ -314,8 +322,7 @@ impl Reader {
             }
         }
         // What is no change is no return either: it is parked, with the reason.
-        self.recorder.record(self.feed, &odd, reading.telling, Append::default()).await?;
-        Ok(())
+        self.record(&odd, reading, Append::default()).await
     }
 
     /// Whether an item shows a change in the window that has not been listed.
@@ -370,8 +377,7 @@ impl Reader {
             reading.looks.shown();
             if let Some(json) = json {
                 let items = [Item { json, changes }];
-                let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
-                reading.read.events += recorded.events;
+                self.record(&items, reading, Append::default()).await?;
             }
         }
         Ok(())
@@ -398,13 +404,10 @@ impl Reader {
             let mut with = Append::default();
             let shipments = self.shipments(orders, reading, &mut with).await?;
             let items: Vec<Item> = shipments.into_iter().map(Item::from).collect();
-            match self.recorder.record(self.feed, &items, reading.telling, with).await {
+            match self.record(&items, reading, with).await {
                 // Another reader has asked for one of them.
                 Err(Error::Store(store::Error::Outdated)) => {}
-                recorded => {
-                    reading.read.events += recorded?.events;
-                    return Ok(());
-                }
+                recorded => return recorded,
             }
         }
         Err(store::Error::Outdated.into())
@@ -477,6 +480,7 @@ mod tests {
     use super::super::testing::{Bench, query};
     use super::*;
     use crate::domain::account::Role;
+    use crate::ffn::shipping_methods::ShippingMethods;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::{ParkedFilter, Parking};
 
@@ -822,5 +826,35 @@ mod tests {
             assert!(matches!(told, Retried::Told { events: 1.. }), "{told:?}");
             assert!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().is_empty());
         }
+    }
+    #[tokio::test]
+    async fn a_parcel_is_told_without_the_carrier_that_ffn_fails_to_show_for_long() {
+        let bench = Bench::new(|call| {
+            if call.uri.contains("shippingmethods/") {
+                return Reply::json(500, "");
+            }
+            let package = |method| format!(r#"{{"shippingMethodId":"{method}"}}"#);
+            let packages = ["M1", "M2"].map(package).join(",");
+            let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
+            let item = format!(
+                r#"{{"outboundShippingNotificationId":"S1","outboundId":"O1","packages":[{packages}],{stamp}}}"#
+            );
+            Reply::json(200, &format!(r#"{{"data":[{item}]}}"#))
+        })
+        .await;
+        let methods = ShippingMethods::new(bench.recorder.client.clone()).with_patience(Duration::ZERO);
+        let recorder = Recorder { shipping_methods: Arc::new(methods), ..bench.recorder.clone() };
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        // Both are waited for together; a backfill goes by it that the page was shown.
+        for _ in 0..2 {
+            let reader = Reader::new(FeedName::OutboundShipments, recorder.clone());
+            assert!(reader.read(window, Telling::since(window.from)).await.is_err());
+            assert_eq!(reader.failing.shows_others(), Some(true));
+        }
+        let reader = Reader::new(FeedName::OutboundShipments, recorder);
+        assert_eq!(reader.read(window, Telling::since(window.from)).await.unwrap().events, 1);
+        assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
+        assert!(bench.last().await.contains(r#""shippingMethodId":"M1""#));
     }
 }
