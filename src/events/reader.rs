@@ -60,7 +60,7 @@ pub struct Reader {
     /// (contract 7.6, rule 12): it is off only where a test shows that they are.
     pub reads_again: bool,
     /// How long FFN may fail to show one order or return, while it shows others, before that is parked and keeps
-    /// nobody waiting any more. `None`: it fails the reading.
+    /// nobody waiting any more; twice as long if there are no others. `None`: it fails the reading.
     pub patience: Option<Duration>,
     /// Which these are.
     pub failing: Failing,
@@ -856,5 +856,29 @@ mod tests {
         assert_eq!(reader.read(window, Telling::since(window.from)).await.unwrap().events, 1);
         assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
         assert!(bench.last().await.contains(r#""shippingMethodId":"M1""#));
+    }
+    #[tokio::test]
+    async fn the_only_order_of_a_window_is_parked_as_well_if_ffn_goes_on_failing_to_show_it() {
+        let calls = AtomicUsize::new(0);
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let order =
+                r#"{"outboundId":"O1","status":"Shipped","modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}}"#;
+            match call.uri.contains("shipping-notifications") {
+                true => Reply::json(500, ""),
+                // The second page that is asked for is not shown.
+                false if calls.fetch_add(1, Ordering::Relaxed) == 1 => Reply::json(500, ""),
+                false => Reply::json(200, &format!(r#"{{"data":[{order}]}}"#)),
+            }
+        })
+        .await;
+        let patience = Some(Duration::ZERO);
+        let reader = Reader { patience, ..Reader::new(FeedName::OutboundShipments, bench.recorder.clone()) };
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        for wanted in [false, false, false, true, true] {
+            assert_eq!(reader.read(window, Telling::since(window.from)).await.is_ok(), wanted);
+            let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+            assert_eq!(parked.len(), usize::from(wanted));
+        }
     }
 }
