@@ -40,6 +40,8 @@ const TRIES: u32 = 5;
 const BATCH_ITEMS: usize = 500;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_AGE: Duration = Duration::from_millis(200);
+/// Orders whose shipping notifications are stored together, as each of them takes a call.
+const BATCH_ORDERS: usize = 50;
 
 /// What stands with an order that was asked for its shipping notifications, and is to be once more.
 const ONCE_MORE: &str = "once more";
@@ -400,14 +402,22 @@ impl Reader {
     /// Stores the shipping notifications of orders that have changed since they were last asked for. An order of which
     /// FFN refuses them is parked.
     async fn tell_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
+        for orders in orders.chunks(BATCH_ORDERS) {
+            self.tell_shipments_of(orders, reading).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_shipments_of(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
         for _ in 0..TRIES {
-            let mut with = Append::default();
-            let shipments = self.shipments(orders, reading, &mut with).await?;
+            let (mut shipments, mut with) = (Vec::new(), Append::default());
+            // What came before an error stays: with few calls at a time the window could never be read else.
+            let asked = self.shipments(orders, reading, &mut shipments, &mut with).await;
             let items: Vec<Item> = shipments.into_iter().map(Item::from).collect();
             match self.record(&items, reading, with).await {
                 // Another reader has asked for one of them.
                 Err(Error::Store(store::Error::Outdated)) => {}
-                recorded => return recorded,
+                recorded => return asked.and(recorded),
             }
         }
         Err(store::Error::Outdated.into())
@@ -417,15 +427,15 @@ impl Reader {
         &self,
         orders: &[Box<RawValue>],
         reading: &mut Reading,
+        shipments: &mut Vec<Box<RawValue>>,
         with: &mut Append,
-    ) -> Result<Vec<Box<RawValue>>, Error> {
+    ) -> Result<(), Error> {
         let shipped = orders.iter().filter_map(|order| Some((order, normalizer::shipped_order(order)?)));
         let orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
         let memory = |id: &str| format!("{ORDER}{id}");
         let ids = orders.iter().map(|(_, (id, _))| memory(id)).collect();
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
-        let mut shipments = Vec::new();
         for (order, (id, now)) in orders {
             let before = known.get(&memory(&id)).cloned();
             let is_last = now.changed_at.is_none_or(|at| at < reading.window.to - self.overlap);
@@ -462,7 +472,7 @@ impl Reader {
                 }
             }
         }
-        Ok(shipments)
+        Ok(())
     }
 }
 
@@ -880,5 +890,38 @@ mod tests {
             let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
             assert_eq!(parked.len(), usize::from(wanted));
         }
+    }
+    #[tokio::test]
+    async fn orders_are_asked_for_though_ffn_allows_only_a_few_calls_at_a_time() {
+        const ORDERS: usize = 7;
+        let calls = AtomicUsize::new(0);
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
+            let order = |n| format!(r#"{{"outboundId":"O{n}","status":"Shipped",{stamp}}}"#);
+            // The page, two orders, and no more.
+            match (calls.fetch_add(1, Ordering::Relaxed) % 4, call.uri.split_once("outbounds/O")) {
+                (3, _) => Reply::json(429, ""),
+                (_, Some((_, of))) => {
+                    let n = of.split('/').next().unwrap();
+                    let shipment =
+                        format!(r#"{{"outboundShippingNotificationId":"S{n}","outboundId":"O{n}",{stamp}}}"#);
+                    Reply::json(200, &format!("[{shipment}]"))
+                }
+                _ => Reply::json(
+                    200,
+                    &format!(r#"{{"data":[{}]}}"#, (0..ORDERS).map(order).collect::<Vec<_>>().join(",")),
+                ),
+            }
+        })
+        .await;
+        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        for told in [2, 4, 6] {
+            assert!(reader.read(window, Telling::since(window.from)).await.is_err());
+            assert_eq!(bench.told().await.len(), told);
+        }
+        reader.read(window, Telling::since(window.from)).await.unwrap();
+        assert_eq!(bench.told().await.len(), ORDERS);
     }
 }
