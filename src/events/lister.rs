@@ -146,6 +146,12 @@ impl Lister {
     async fn turn(&self, feed: FeedName, list: Endpoint, begun: DateTime<Utc>) -> Result<Duration, Error> {
         let (journal, account) = (&self.recorder.journal, self.recorder.account());
         let checkpoint = journal.checkpoint(account, feed).await?;
+        if checkpoint.is_none()
+            && matches!(self.config.start, Start::At(instant) if instant > self.recorder.client.server_now())
+        {
+            // No sweep is missed, and no alert is to say so.
+            self.show_swept(feed, Utc::now());
+        }
         // The poller begins a feed, and learns the server's clock.
         let Some(checkpoint) = checkpoint.filter(|_| self.recorder.client.knows_clock()) else { return Ok(SOON) };
         if checkpoint.with_snapshot {
@@ -384,6 +390,20 @@ mod tests {
         bench.store.append(Append { listing: done, ..Append::default() }).await.unwrap();
         assert_eq!(shown().await, "70", "one has, in another process");
         assert!(bench.recorder.metrics.snapshot_complete.collect()[0].get_metric().is_empty(), "none is wanted");
+    }
+
+    #[tokio::test]
+    async fn while_a_start_is_to_come_no_sweep_is_missed() {
+        let bench = Bench::new(|_| Reply::json(503, "")).await;
+        let mut lister = lister(&bench);
+        let (begun, list) = (DateTime::from_timestamp(50, 0).unwrap(), Feed::of(FeedName::Products).list.unwrap());
+        for (days, follows) in [(30, true), (-30, false)] {
+            lister.config.start = Start::At(Utc::now() + TimeDelta::days(days));
+            lister.show_start(begun).await.unwrap();
+            assert_eq!(lister.turn(FeedName::Products, list, begun).await.unwrap(), SOON);
+            let shown = bench.recorder.metrics.swept_at.with_label_values(&["acme", "products"]).get() as i64;
+            assert_eq!(Utc::now().timestamp() - shown < 60, follows, "{days}");
+        }
     }
 
     #[tokio::test]
