@@ -206,7 +206,10 @@ impl Lister {
         let begun = recorder.client.server_now();
         let overlap = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
         let telling = telling(checkpoint, begun, self.memory);
-        let Some(due) = checkpoint.position.checked_sub_signed(overlap) else { return Ok(()) };
+        // A feed is read from as far back.
+        let overlap = overlap.checked_add(&recorder.client.ahead());
+        let due = overlap.and_then(|overlap| checkpoint.position.checked_sub_signed(overlap));
+        let Some(due) = due else { return Ok(()) };
         let swept = Sweep { feed, list, due, telling }.run(recorder).await?;
         // What could not be looked at is looked at the next time.
         let outcome = if swept.unread == 0 { "done" } else { "failed" };
@@ -241,7 +244,7 @@ mod tests {
 
     use prometheus::core::Collector;
 
-    use super::super::testing::{Bench, listed, product};
+    use super::super::testing::{Bench, listed, product, shown};
     use super::*;
     use crate::ffn::testing::{Account, Reply};
     use crate::ffn::users;
@@ -300,6 +303,34 @@ mod tests {
         assert_eq!(bench.told().await[before..], ["acme.product.updated"; 2], "of P1 and P3");
         assert_eq!((sweeps(&bench, "done"), sweeps(&bench, "failed")), (1, 0));
         assert!(is_swept(&bench).await);
+    }
+
+    #[tokio::test]
+    async fn what_changed_since_where_a_date_ahead_has_the_feed_read_again_is_left_to_the_feed() {
+        let (now, ahead) = (Utc::now(), TimeDelta::minutes(30));
+        let changed = |id, seconds| shown(id, now - TimeDelta::hours(1), now + TimeDelta::seconds(seconds)).1;
+        let rows = [changed("P1", -60), changed("P2", 1)];
+        let bench = Bench::new(move |call| {
+            let reply = match call.uri.contains("/products") {
+                true => listed(call, &rows),
+                false => Reply::json(200, r#"{"userId":"ACME"}"#),
+            };
+            reply.with("date", &(Utc::now() + ahead).format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        })
+        .await;
+        users::current_user(&bench.recorder.client).await.unwrap();
+        bench.record(FeedName::Products, &["P1", "P2"].map(|id| changed(id, -120))).await;
+        let before = bench.told().await.len();
+        // The feed has been read to the present, as FFN's `Date` has it.
+        let checkpoint = Checkpoint {
+            started_at: DateTime::UNIX_EPOCH,
+            position: bench.recorder.client.server_now(),
+            with_snapshot: false,
+            again: None,
+        };
+        let list = Feed::of(FeedName::Products).list.unwrap();
+        lister(&bench).sweep(FeedName::Products, list, checkpoint).await.unwrap();
+        assert_eq!(bench.told().await[before..], ["acme.product.updated"], "of P1");
     }
 
     #[tokio::test]

@@ -35,6 +35,11 @@ const REPETITIONS: usize = 3;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How far clocks may be apart, and nobody wonders.
+pub const AHEAD: TimeDelta = TimeDelta::seconds(10);
+/// How far `Date` may be ahead of what FFN goes by, and nothing is lost.
+pub const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
+
 /// Refusals that mean the same whatever they say (contract 2.4, 5).
 const NEEDS_NO_BODY: [StatusCode; 3] =
     [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
@@ -112,6 +117,13 @@ impl Client {
     /// How far the server's clock is ahead of this machine's, to the second.
     pub fn clock_ahead(&self) -> TimeDelta {
         TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
+    }
+
+    /// How much further back than the overlap is read. Where `Date` is ahead of this machine's clock it may be ahead of
+    /// what FFN goes by, too. Then a window, if FFN takes it, ends at what has not happened yet.
+    pub fn ahead(&self) -> TimeDelta {
+        let ahead = self.clock_ahead();
+        if ahead > AHEAD { ahead.min(MOST_AHEAD) } else { TimeDelta::zero() }
     }
 
     /// That time on the server's clock.
