@@ -65,7 +65,6 @@ struct Raw {
     status: StatusCode,
     retry_after: Option<Duration>,
     hint: Hint,
-    server_time: Option<DateTime<Utc>>,
     body: Vec<u8>,
     cut: bool,
 }
@@ -183,7 +182,7 @@ impl Client {
             let reason = format!("it is larger than {BODY_LIMIT} bytes");
             return Err(Error::Unreadable { operation, reason });
         }
-        Ok(Answer { status: raw.status, body: raw.body, server_time: raw.server_time })
+        Ok(Answer { status: raw.status, body: raw.body })
     }
 
     /// Sends once and counts.
@@ -251,7 +250,6 @@ impl Client {
             status,
             retry_after: retry_after(answer.headers(), server_time.unwrap_or_else(|| self.server_now())),
             hint: Hint::read(status, answer.headers()),
-            server_time,
             body: Vec::new(),
             cut: false,
         };
