@@ -486,6 +486,9 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+    use super::super::Config;
+    use super::super::backfill::{Backfill, Period};
+    use super::super::config::Start;
     use super::super::parked::{self, Retried};
     use super::super::testing::{Bench, query};
     use super::*;
@@ -837,36 +840,57 @@ mod tests {
             assert!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().is_empty());
         }
     }
-    #[tokio::test]
-    async fn a_parcel_is_told_without_the_carrier_that_ffn_fails_to_show_for_long() {
-        let bench = Bench::new(|call| {
+    /// What shows a parcel of then with two shipping methods, and fails to show those, which are waited for that long.
+    async fn without_carriers(at: DateTime<Utc>, patience: Duration) -> (Bench, Recorder) {
+        let bench = Bench::new(move |call| {
             if call.uri.contains("shippingmethods/") {
                 return Reply::json(500, "");
             }
             let package = |method| format!(r#"{{"shippingMethodId":"{method}"}}"#);
             let packages = ["M1", "M2"].map(package).join(",");
-            let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
-            let item = format!(
-                r#"{{"outboundShippingNotificationId":"S1","outboundId":"O1","packages":[{packages}],{stamp}}}"#
-            );
-            Reply::json(200, &format!(r#"{{"data":[{item}]}}"#))
+            let stamp = format!(r#""modificationInfo":{{"createdAt":"{}"}}"#, at.to_rfc3339());
+            let id = r#""outboundShippingNotificationId":"S1","outboundId":"O1""#;
+            Reply::json(200, &format!(r#"{{"userId":"ACME","data":[{{{id},"packages":[{packages}],{stamp}}}]}}"#))
         })
         .await;
-        let methods = ShippingMethods::new(bench.recorder.client.clone()).with_patience(Duration::ZERO);
+        let methods = ShippingMethods::new(bench.recorder.client.clone()).with_patience(patience);
         let recorder = Recorder { shipping_methods: Arc::new(methods), ..bench.recorder.clone() };
+        (bench, recorder)
+    }
+
+    #[tokio::test]
+    async fn a_parcel_is_told_without_the_carrier_that_ffn_fails_to_show_for_long() {
         let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
-        let window = Window { from: at(0), to: at(30) };
-        // Both are waited for together; a backfill goes by it that the page was shown.
-        for _ in 0..2 {
-            let reader = Reader::new(FeedName::OutboundShipments, recorder.clone());
-            assert!(reader.read(window, Telling::since(window.from)).await.is_err());
-            assert_eq!(reader.failing.shows_others(), Some(true));
-        }
+        let (bench, recorder) = without_carriers(at(5), Duration::ZERO).await;
         let reader = Reader::new(FeedName::OutboundShipments, recorder);
-        assert_eq!(reader.read(window, Telling::since(window.from)).await.unwrap().events, 1);
+        let window = Window { from: at(0), to: at(30) };
+        for _ in 0..2 {
+            assert!(reader.read(window, Telling::since(window.from)).await.is_err());
+        }
+        assert_eq!(reader.read(window, Telling::since(window.from)).await.unwrap().events, 1, "both waited together");
         assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
         assert!(bench.last().await.contains(r#""shippingMethodId":"M1""#));
     }
+
+    #[tokio::test]
+    async fn a_backfill_waits_for_carriers_and_tells_without_them() {
+        let (now, stalled_after) = (Utc::now(), Duration::from_millis(300));
+        let (bench, recorder) = without_carriers(now - TimeDelta::minutes(30), stalled_after).await;
+        let feed = FeedName::OutboundShipments;
+        let period = Period { feed, from: now - TimeDelta::hours(1), to: now };
+        let config = Config {
+            feeds: vec![feed],
+            poll_interval: Duration::from_secs(30),
+            overlap: Duration::ZERO,
+            safety_lag: Duration::ZERO,
+            stalled_after,
+            sweep_interval: Duration::from_secs(86_400),
+            start: Start::Now,
+        };
+        assert_eq!(Backfill::new(&recorder, period, &config, false).run(|_| {}).await.unwrap(), 1);
+        assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
+    }
+
     #[tokio::test]
     async fn the_only_order_of_a_window_is_parked_as_well_if_ffn_goes_on_failing_to_show_it() {
         let calls = AtomicUsize::new(0);
