@@ -147,9 +147,10 @@ impl App {
     /// A poller for each feed of each account, and who reads its lists.
     fn spawn_pollers(&self, watch: &Watch, stage: &Stage) {
         for account in &self.accounts {
+            let methods = ShippingMethods::new(account.client.clone());
             let recorder = Recorder {
                 client: account.client.clone(),
-                shipping_methods: Arc::new(ShippingMethods::new(account.client.clone())),
+                shipping_methods: Arc::new(methods.with_patience(account.config.events.stalled_after)),
                 journal: self.store.clone(),
                 exchange: self.config.broker.events_exchange.clone(),
                 mode: self.config.broker.event_mode,

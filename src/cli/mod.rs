@@ -176,8 +176,9 @@ async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
 fn recorder(config: &Config, account: &AccountConfig, store: Arc<Sqlite>) -> anyhow::Result<Recorder> {
     let metrics = Metrics::new()?;
     let made = Account::new(account, store.clone(), &metrics)?;
+    let methods = ShippingMethods::new(made.client.clone());
     Ok(Recorder {
-        shipping_methods: Arc::new(ShippingMethods::new(made.client.clone())),
+        shipping_methods: Arc::new(methods.with_patience(account.events.stalled_after)),
         client: made.client,
         journal: store,
         exchange: config.broker.events_exchange.clone(),

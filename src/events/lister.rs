@@ -4,9 +4,9 @@
 //! One list of an account is read at a time, with half of its budget, while its feeds are followed. A list that
 //! can't be read does not keep the others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,22 @@ const BEHIND: TimeDelta = TimeDelta::hours(1);
 /// Rows of a snapshot between two lines of the log.
 const ROWS_OF_A_LINE: u64 = 10_000;
 
+/// A list, and when it is looked at next.
+struct Turn {
+    feed: FeedName,
+    list: Endpoint,
+    due: Instant,
+    backoff: ExponentialBackoff,
+    /// Why it could not be read the last time.
+    trouble: Option<String>,
+}
+
+impl Turn {
+    fn new(feed: FeedName, list: Endpoint) -> Self {
+        Self { feed, list, due: Instant::now(), backoff: RETRY.build(), trouble: None }
+    }
+}
+
 /// Reads the lists of one account.
 #[derive(Clone)]
 pub struct Lister {
@@ -53,46 +69,42 @@ pub struct Lister {
 impl Lister {
     /// Reads what is due, again and again until `stop`. A page under way is dropped then: it is read again.
     pub async fn run(self, stop: CancellationToken) {
-        let mut backoff = RETRY.build();
-        let mut trouble = None;
+        let mut turns: Vec<Turn> = self.lists().map(|(feed, list)| Turn::new(feed, list)).collect();
         let begun = Utc::now();
         let mut is_shown = false;
         loop {
-            let mut wait = LATE;
-            let mut failed = None;
             if !is_shown {
                 // A store that can't be read fails the turns as well, which say so.
                 is_shown = self.show_start(begun).await.is_ok();
             }
-            for (feed, list) in self.lists() {
-                let Some(turn) = stop.run_until_cancelled(self.turn(feed, list, begun)).await else { return };
-                match turn {
-                    Ok(next) => wait = wait.min(next),
-                    Err(error) => {
-                        let text = format!("{feed}: {}", Chain(&error));
-                        self.recorder
-                            .metrics
-                            .sweeps
-                            .with_label_values(&[self.account(), feed.as_str(), "failed"])
-                            .inc();
-                        failed = Some(text);
-                    }
-                }
+            for turn in turns.iter_mut().filter(|turn| turn.due <= Instant::now()) {
+                let done = stop.run_until_cancelled(self.turn(turn.feed, turn.list, begun)).await;
+                let Some(done) = done else { return };
+                turn.due = Instant::now() + self.wait_after(done, turn);
             }
-            if let Some(error) = &failed {
-                wait = wait.min(backoff.next().unwrap_or(LATE));
-                // Said once.
-                if trouble != failed {
-                    tracing::warn!(account = self.account(), error, "a list can't be read; trying again");
-                }
-            } else {
-                backoff = RETRY.build();
-            }
-            trouble = failed;
-            if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            let next = turns.iter().map(|turn| turn.due.saturating_duration_since(Instant::now())).min();
+            if stop.run_until_cancelled(tokio::time::sleep(next.unwrap_or(LATE))).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// How long a list waits after its turn. One that could not be read waits longer each time, and that is said once.
+    fn wait_after(&self, done: Result<Duration, Error>, turn: &mut Turn) -> Duration {
+        let Turn { feed, backoff, trouble, .. } = turn;
+        let error = match done {
+            Ok(wait) => {
+                (*backoff, *trouble) = (RETRY.build(), None);
+                return wait;
+            }
+            Err(error) => Chain(&error).to_string(),
+        };
+        self.recorder.metrics.sweeps.with_label_values(&[self.account(), feed.as_str(), "failed"]).inc();
+        if trouble.as_ref() != Some(&error) {
+            tracing::warn!(account = self.account(), %feed, error, "a list can't be read; trying again");
+        }
+        *trouble = Some(error);
+        backoff.next().unwrap_or(LATE)
     }
 
     fn account(&self) -> &str {
@@ -134,6 +146,12 @@ impl Lister {
     async fn turn(&self, feed: FeedName, list: Endpoint, begun: DateTime<Utc>) -> Result<Duration, Error> {
         let (journal, account) = (&self.recorder.journal, self.recorder.account());
         let checkpoint = journal.checkpoint(account, feed).await?;
+        if checkpoint.is_none()
+            && matches!(self.config.start, Start::At(instant) if instant > self.recorder.client.server_now())
+        {
+            // No sweep is missed, and no alert is to say so.
+            self.show_swept(feed, Utc::now());
+        }
         // The poller begins a feed, and learns the server's clock.
         let Some(checkpoint) = checkpoint.filter(|_| self.recorder.client.knows_clock()) else { return Ok(SOON) };
         if checkpoint.with_snapshot {
@@ -188,7 +206,10 @@ impl Lister {
         let begun = recorder.client.server_now();
         let overlap = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
         let telling = telling(checkpoint, begun, self.memory);
-        let Some(due) = checkpoint.position.checked_sub_signed(overlap) else { return Ok(()) };
+        // A feed is read from as far back.
+        let overlap = overlap.checked_add(&recorder.client.ahead());
+        let due = overlap.and_then(|overlap| checkpoint.position.checked_sub_signed(overlap));
+        let Some(due) = due else { return Ok(()) };
         let swept = Sweep { feed, list, due, telling }.run(recorder).await?;
         // What could not be looked at is looked at the next time.
         let outcome = if swept.unread == 0 { "done" } else { "failed" };
@@ -220,11 +241,10 @@ impl Lister {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Instant;
 
     use prometheus::core::Collector;
 
-    use super::super::testing::{Bench, listed, product};
+    use super::super::testing::{Bench, listed, product, shown};
     use super::*;
     use crate::ffn::testing::{Account, Reply};
     use crate::ffn::users;
@@ -286,6 +306,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_changed_since_where_a_date_ahead_has_the_feed_read_again_is_left_to_the_feed() {
+        let (now, ahead) = (Utc::now(), TimeDelta::minutes(30));
+        let changed = |id, seconds| shown(id, now - TimeDelta::hours(1), now + TimeDelta::seconds(seconds)).1;
+        let rows = [changed("P1", -60), changed("P2", 1)];
+        let bench = Bench::new(move |call| {
+            let reply = match call.uri.contains("/products") {
+                true => listed(call, &rows),
+                false => Reply::json(200, r#"{"userId":"ACME"}"#),
+            };
+            reply.with("date", &(Utc::now() + ahead).format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        })
+        .await;
+        users::current_user(&bench.recorder.client).await.unwrap();
+        bench.record(FeedName::Products, &["P1", "P2"].map(|id| changed(id, -120))).await;
+        let before = bench.told().await.len();
+        // The feed has been read to the present, as FFN's `Date` has it.
+        let checkpoint = Checkpoint {
+            started_at: DateTime::UNIX_EPOCH,
+            position: bench.recorder.client.server_now(),
+            with_snapshot: false,
+            again: None,
+        };
+        let list = Feed::of(FeedName::Products).list.unwrap();
+        lister(&bench).sweep(FeedName::Products, list, checkpoint).await.unwrap();
+        assert_eq!(bench.told().await[before..], ["acme.product.updated"], "of P1");
+    }
+
+    #[tokio::test]
     async fn a_sweep_that_could_not_look_at_everything_has_failed_and_is_over() {
         let bench = Bench::new(|call| match call.uri.contains("products/") {
             true => Reply::json(503, ""),
@@ -316,6 +364,27 @@ mod tests {
             let wait = lister.turn(FeedName::Products, list, begun).await.unwrap();
             assert_eq!((is_swept(&bench).await, wait == SOON), (swept, !swept), "{seconds}: {wait:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_cant_be_read_waits_longer_each_time_also_while_another_feed_has_not_begun() {
+        let bench = Bench::new(|call| match call.uri.contains("/products") {
+            true => Reply::json(503, ""),
+            false => Reply::json(200, r#"{"userId":"ACME"}"#),
+        })
+        .await;
+        users::current_user(&bench.recorder.client).await.unwrap();
+        bench.read_to(FeedName::Products, (Utc::now() + TimeDelta::seconds(10)).timestamp()).await;
+        let mut lister = lister(&bench);
+        lister.config.feeds = vec![FeedName::Products, FeedName::Warehouses];
+        let (stop, begin) = (CancellationToken::new(), Instant::now());
+        let running = tokio::spawn(lister.run(stop.clone()));
+        while sweeps(&bench, "failed") < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+        assert!(begin.elapsed() >= Duration::from_secs(3), "one second and two");
     }
 
     #[tokio::test]
@@ -352,6 +421,20 @@ mod tests {
         bench.store.append(Append { listing: done, ..Append::default() }).await.unwrap();
         assert_eq!(shown().await, "70", "one has, in another process");
         assert!(bench.recorder.metrics.snapshot_complete.collect()[0].get_metric().is_empty(), "none is wanted");
+    }
+
+    #[tokio::test]
+    async fn while_a_start_is_to_come_no_sweep_is_missed() {
+        let bench = Bench::new(|_| Reply::json(503, "")).await;
+        let mut lister = lister(&bench);
+        let (begun, list) = (DateTime::from_timestamp(50, 0).unwrap(), Feed::of(FeedName::Products).list.unwrap());
+        for (days, follows) in [(30, true), (-30, false)] {
+            lister.config.start = Start::At(Utc::now() + TimeDelta::days(days));
+            lister.show_start(begun).await.unwrap();
+            assert_eq!(lister.turn(FeedName::Products, list, begun).await.unwrap(), SOON);
+            let shown = bench.recorder.metrics.swept_at.with_label_values(&["acme", "products"]).get();
+            assert_eq!(Utc::now().timestamp() as f64 - shown < 60.0, follows, "{days}");
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,11 @@
 //!
 //! One that FFN fails to show (5xx, no answer in time, nonsense) must not keep the others. They are shown first, and the
 //! reading fails at its end, so that the checkpoint stays and the one is asked for again. If it goes on for long while
-//! others are shown, the one is set aside. If nothing at all is shown, it is FFN that fails.
+//! others are shown, the one is set aside.
+//!
+//! If no other is shown, it may be FFN that fails; but the pages of the window it does show, or the reading would not
+//! come to its end. One that has failed in each reading for twice as long is set aside, and the next one only after as
+//! long again: an outage of what is asked for sets few aside, and where many fail, none.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,26 +19,39 @@ use crate::store::{KnownEntity, Parked};
 /// More failures than these of what was no failure before, and nothing that is shown, are an outage: no more are asked
 /// for.
 const MOST_FAILURES: usize = 3;
+/// Stands for the carriers among what FFN has failed to show; no id is like it.
+const CARRIER: &str = "";
 
-/// What FFN has failed to show, by its id, and since when while it showed others. Shared by the readings of a feed.
+/// What FFN has failed to show. Shared by the readings of a feed.
 #[derive(Debug, Clone, Default)]
-pub struct Failing(Arc<Mutex<HashMap<String, Option<Instant>>>>);
+pub struct Failing {
+    /// All of it, by its id, and since when while others were shown.
+    known: Arc<Mutex<HashMap<String, Option<Instant>>>>,
+    /// One of them, and since when each reading came to its end with it while none was shown.
+    alone: Arc<Mutex<Option<(String, Instant)>>>,
+}
 
 impl Failing {
     /// Whether FFN failed to show this one the last time.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
+    /// FFN has shown items, and failed to show the carrier of one: that is waited for like one among others.
+    pub(super) fn lacks_a_carrier(&self) {
+        let mut failing = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.insert(CARRIER.to_owned(), Some(Instant::now()));
     }
 
     /// Sorts what is to be asked for: at the end what FFN failed to show the last time.
     pub(super) fn sort<T>(&self, looks: &mut [T], id: impl Fn(&T) -> &str) {
-        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         looks.sort_by_key(|look| failing.contains_key(id(look)));
     }
 
     /// Whether FFN has failed to show some, and if so, whether it showed others.
     pub(super) fn shows_others(&self) -> Option<bool> {
-        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         failing.values().map(Option::is_some).max()
     }
 }
@@ -57,6 +74,8 @@ pub(super) struct Looks {
     /// How long one may fail before it is set aside; `None` if the first failure ends the reading.
     patience: Option<Duration>,
     is_shown: bool,
+    /// Which one failed alone up to now; forgotten where a reading does not come to its end.
+    alone: Option<(String, Instant)>,
     failed: Vec<Failed>,
     /// How many of them have not failed before while others were shown.
     new: usize,
@@ -64,7 +83,8 @@ pub(super) struct Looks {
 
 impl Looks {
     pub(super) fn new(failing: Failing, patience: Option<Duration>) -> Self {
-        Self { failing, patience, is_shown: false, failed: Vec::new(), new: 0 }
+        let alone = failing.alone.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Self { failing, patience, is_shown: false, alone, failed: Vec::new(), new: 0 }
     }
 
     /// FFN has shown one, or refused just that one.
@@ -85,7 +105,7 @@ impl Looks {
         if self.patience.is_none() || !failed.error.may_be_about_this_one() {
             return Err(failed.error);
         }
-        let failing = self.failing.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = self.failing.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.new += usize::from(failing.get(&failed.id).is_none_or(Option::is_none));
         drop(failing);
         if !self.is_shown && self.new > MOST_FAILURES {
@@ -102,11 +122,12 @@ impl Looks {
     /// Why the window has to be read again; what is to be set aside is given with it.
     pub(super) fn end(mut self) -> (Vec<Failed>, Result<(), ffn::Error>) {
         self.note();
-        let (patience, failing) = (self.patience.unwrap_or(Duration::MAX), self.failing.0.clone());
+        let (patience, failing) = (self.patience.unwrap_or(Duration::MAX), self.failing.known.clone());
+        let alone = self.alone_for(patience.saturating_mul(2));
         let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |failed: &mut Failed| {
             let since = failing.get(&failed.id).copied().flatten();
-            since.is_some_and(|since| since.elapsed() >= patience)
+            since.is_some_and(|since| since.elapsed() >= patience) || alone.as_ref() == Some(&failed.id)
         };
         let over: Vec<Failed> = self.failed.extract_if(.., is_over).collect();
         for failed in &over {
@@ -115,9 +136,21 @@ impl Looks {
         (over, self.failed.into_iter().next().map_or(Ok(()), |failed| Err(failed.error)))
     }
 
+    /// The one that has failed for so long while none was shown.
+    fn alone_for(&mut self, patience: Duration) -> Option<String> {
+        let mut before = self.alone.take().filter(|(id, _)| self.has_failed(id));
+        let last = self.failed.last().filter(|_| !self.is_shown)?;
+        if let Some((id, _)) = before.take_if(|(_, since)| since.elapsed() >= patience) {
+            return Some(id);
+        }
+        let alone = before.unwrap_or_else(|| (last.id.clone(), Instant::now()));
+        *self.failing.alone.lock().unwrap_or_else(PoisonError::into_inner) = Some(alone);
+        None
+    }
+
     /// Writes down what failed, and nothing else: whatever was shown since does not fail any more.
     fn note(&mut self) {
-        let mut failing = self.failing.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = self.failing.known.lock().unwrap_or_else(PoisonError::into_inner);
         let ids: HashSet<&str> = self.failed.iter().map(|failed| failed.id.as_str()).collect();
         if self.is_shown {
             failing.retain(|id, _| ids.contains(id.as_str()));
@@ -169,7 +202,7 @@ mod tests {
         assert_eq!(read(&failing, LONG, &["F1", "A"]), (vec![], true), "it begins anew");
         // Once it is shown, nothing is held against it.
         assert_eq!(read(&failing, LONG, &["A"]), (vec![], false));
-        assert!(failing.0.lock().unwrap().is_empty());
+        assert!(failing.known.lock().unwrap().is_empty());
     }
 
     #[test]
@@ -180,10 +213,30 @@ mod tests {
             assert_eq!(read(&failing, Duration::ZERO, &["F1", "F2", "F3", "F4", "F5"]), (vec![], true));
         }
         // It does not count how long it lasted.
-        assert!(failing.0.lock().unwrap().values().all(Option::is_none));
+        assert!(failing.known.lock().unwrap().values().all(Option::is_none));
         let mut looks = Looks::new(failing, Some(LONG));
         let asked = (0..9).take_while(|id| looks.failed(failed(&format!("F{id}"))).is_ok()).count();
         assert_eq!(asked, MOST_FAILURES);
+    }
+
+    #[test]
+    fn of_those_that_fail_alone_one_at_a_time_is_set_aside_if_each_reading_comes_to_its_end() {
+        let (failing, no_time) = (Failing::default(), Duration::ZERO);
+        for _ in 0..2 {
+            assert_eq!(read(&failing, LONG, &["F1"]), (vec![], true));
+        }
+        // The pages of the next one are not shown, or others are.
+        for others in [&[][..], &["F1", "F2", "F3", "F4"], &["A"]] {
+            match others {
+                [] => drop(Looks::new(failing.clone(), Some(no_time))),
+                others => drop(read(&failing, no_time, others)),
+            }
+            assert_eq!(read(&failing, no_time, &["F1"]), (vec![], true), "it begins anew after {others:?}");
+        }
+        assert_eq!(read(&failing, LONG, &["F2", "F1"]), (vec![], true));
+        assert_eq!(read(&failing, no_time, &["F2", "F1"]), (vec!["F1".to_owned()], true));
+        assert_eq!(read(&failing, no_time, &["F2"]), (vec![], true), "the other is waited for as long");
+        assert_eq!(read(&failing, no_time, &["F2"]), (vec!["F2".to_owned()], false));
     }
 
     #[test]
@@ -192,7 +245,7 @@ mod tests {
         let ids = ["F1", "F2", "F3", "F4", "A"];
         assert_eq!(read(&failing, LONG, &ids), (vec![], true));
         assert_eq!(read(&failing, LONG, &ids), (vec![], true));
-        let known = failing.0.lock().unwrap().clone();
+        let known = failing.known.lock().unwrap().clone();
         assert!(known.len() == 4 && known.values().all(Option::is_some), "{known:?}");
         // Nor does it keep them for ever that nothing else comes.
         assert_eq!(read(&failing, Duration::ZERO, &ids[..4]).0.len(), 4);

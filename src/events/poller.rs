@@ -19,17 +19,14 @@ use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
 use crate::domain::feed::{Again, Checkpoint, FeedName, Window};
 use crate::domain::fit::Fit;
+use crate::ffn::client::{AHEAD, MOST_AHEAD};
 use crate::ffn::feeds::Feed;
 use crate::ffn::users;
 use crate::store::Append;
 use crate::telemetry::Chain;
 
-/// How far clocks may be apart, and nobody wonders.
-const AHEAD: TimeDelta = TimeDelta::seconds(10);
 /// How far two clocks of FFN's may be apart.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
-/// How far `Date` may be ahead of what FFN goes by, and nothing is lost.
-const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
 
 /// Follows one feed of one account.
 #[derive(Clone)]
@@ -128,7 +125,7 @@ impl Poller {
             }
             None => self.begin().await?,
         };
-        let (now, overlap) = (client.server_now(), self.overlap() + self.ahead());
+        let (now, overlap) = (client.server_now(), self.overlap() + client.ahead());
         let Some(window) = fit.window(&checkpoint, now, overlap, self.safety_lag()) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
@@ -208,13 +205,6 @@ impl Poller {
 
     fn overlap(&self) -> TimeDelta {
         TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX)
-    }
-
-    /// How much further back than the overlap is read. Where `Date` is ahead of this machine's clock it may be ahead of
-    /// what FFN goes by, too. Then a window, if FFN takes it, ends at what has not happened yet.
-    fn ahead(&self) -> TimeDelta {
-        let ahead = self.reader.recorder.client.clock_ahead();
-        if ahead > AHEAD { ahead.min(MOST_AHEAD) } else { TimeDelta::zero() }
     }
 
     fn safety_lag(&self) -> TimeDelta {

@@ -40,6 +40,8 @@ const TRIES: u32 = 5;
 const BATCH_ITEMS: usize = 500;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_AGE: Duration = Duration::from_millis(200);
+/// Orders whose shipping notifications are stored together, as each of them takes a call.
+const BATCH_ORDERS: usize = 50;
 
 /// What stands with an order that was asked for its shipping notifications, and is to be once more.
 const ONCE_MORE: &str = "once more";
@@ -60,7 +62,7 @@ pub struct Reader {
     /// (contract 7.6, rule 12): it is off only where a test shows that they are.
     pub reads_again: bool,
     /// How long FFN may fail to show one order or return, while it shows others, before that is parked and keeps
-    /// nobody waiting any more. `None`: it fails the reading.
+    /// nobody waiting any more; twice as long if there are no others. `None`: it fails the reading.
     pub patience: Option<Duration>,
     /// Which these are.
     pub failing: Failing,
@@ -294,8 +296,16 @@ impl Reader {
             Box::pin(self.pass(changes, reading)).await?;
         }
         let items: Vec<Item> = items.into_iter().map(|json| self.join(json, reading)).collect();
-        let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
-        reading.read.events += recorded.events;
+        self.record(&items, reading, Append::default()).await
+    }
+
+    /// Appends what items tell to the journal.
+    async fn record(&self, items: &[Item], reading: &mut Reading, with: Append) -> Result<(), Error> {
+        let recorded = self.recorder.record(self.feed, items, reading.telling, with).await;
+        if matches!(&recorded, Err(Error::Ffn(error)) if error.may_be_about_this_one()) {
+            self.failing.lacks_a_carrier();
+        }
+        reading.read.events += recorded?.events;
         Ok(())
     }
 
@@ -314,8 +324,7 @@ impl Reader {
             }
         }
         // What is no change is no return either: it is parked, with the reason.
-        self.recorder.record(self.feed, &odd, reading.telling, Append::default()).await?;
-        Ok(())
+        self.record(&odd, reading, Append::default()).await
     }
 
     /// Whether an item shows a change in the window that has not been listed.
@@ -370,8 +379,7 @@ impl Reader {
             reading.looks.shown();
             if let Some(json) = json {
                 let items = [Item { json, changes }];
-                let recorded = self.recorder.record(self.feed, &items, reading.telling, Append::default()).await?;
-                reading.read.events += recorded.events;
+                self.record(&items, reading, Append::default()).await?;
             }
         }
         Ok(())
@@ -394,17 +402,22 @@ impl Reader {
     /// Stores the shipping notifications of orders that have changed since they were last asked for. An order of which
     /// FFN refuses them is parked.
     async fn tell_shipments(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
+        for orders in orders.chunks(BATCH_ORDERS) {
+            self.tell_shipments_of(orders, reading).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_shipments_of(&self, orders: &[Box<RawValue>], reading: &mut Reading) -> Result<(), Error> {
         for _ in 0..TRIES {
-            let mut with = Append::default();
-            let shipments = self.shipments(orders, reading, &mut with).await?;
+            let (mut shipments, mut with) = (Vec::new(), Append::default());
+            // What came before an error stays: with few calls at a time the window could never be read else.
+            let asked = self.shipments(orders, reading, &mut shipments, &mut with).await;
             let items: Vec<Item> = shipments.into_iter().map(Item::from).collect();
-            match self.recorder.record(self.feed, &items, reading.telling, with).await {
+            match self.record(&items, reading, with).await {
                 // Another reader has asked for one of them.
                 Err(Error::Store(store::Error::Outdated)) => {}
-                recorded => {
-                    reading.read.events += recorded?.events;
-                    return Ok(());
-                }
+                recorded => return asked.and(recorded),
             }
         }
         Err(store::Error::Outdated.into())
@@ -414,15 +427,15 @@ impl Reader {
         &self,
         orders: &[Box<RawValue>],
         reading: &mut Reading,
+        shipments: &mut Vec<Box<RawValue>>,
         with: &mut Append,
-    ) -> Result<Vec<Box<RawValue>>, Error> {
+    ) -> Result<(), Error> {
         let shipped = orders.iter().filter_map(|order| Some((order, normalizer::shipped_order(order)?)));
         let orders: Vec<(&Box<RawValue>, (String, Known))> = shipped.collect();
         let memory = |id: &str| format!("{ORDER}{id}");
         let ids = orders.iter().map(|(_, (id, _))| memory(id)).collect();
         let account = self.recorder.account();
         let known = self.recorder.journal.known(account, self.feed, ids).await?;
-        let mut shipments = Vec::new();
         for (order, (id, now)) in orders {
             let before = known.get(&memory(&id)).cloned();
             let is_last = now.changed_at.is_none_or(|at| at < reading.window.to - self.overlap);
@@ -459,7 +472,7 @@ impl Reader {
                 }
             }
         }
-        Ok(shipments)
+        Ok(())
     }
 }
 
@@ -473,10 +486,14 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+    use super::super::Config;
+    use super::super::backfill::{Backfill, Period};
+    use super::super::config::Start;
     use super::super::parked::{self, Retried};
     use super::super::testing::{Bench, query};
     use super::*;
     use crate::domain::account::Role;
+    use crate::ffn::shipping_methods::ShippingMethods;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::{ParkedFilter, Parking};
 
@@ -822,5 +839,113 @@ mod tests {
             assert!(matches!(told, Retried::Told { events: 1.. }), "{told:?}");
             assert!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().is_empty());
         }
+    }
+    /// What shows a parcel of then with two shipping methods, and fails to show those, which are waited for that long.
+    async fn without_carriers(at: DateTime<Utc>, patience: Duration) -> (Bench, Recorder) {
+        let bench = Bench::new(move |call| {
+            if call.uri.contains("shippingmethods/") {
+                return Reply::json(500, "");
+            }
+            let package = |method| format!(r#"{{"shippingMethodId":"{method}"}}"#);
+            let packages = ["M1", "M2"].map(package).join(",");
+            let stamp = format!(r#""modificationInfo":{{"createdAt":"{}"}}"#, at.to_rfc3339());
+            let id = r#""outboundShippingNotificationId":"S1","outboundId":"O1""#;
+            Reply::json(200, &format!(r#"{{"userId":"ACME","data":[{{{id},"packages":[{packages}],{stamp}}}]}}"#))
+        })
+        .await;
+        let methods = ShippingMethods::new(bench.recorder.client.clone()).with_patience(patience);
+        let recorder = Recorder { shipping_methods: Arc::new(methods), ..bench.recorder.clone() };
+        (bench, recorder)
+    }
+
+    #[tokio::test]
+    async fn a_parcel_is_told_without_the_carrier_that_ffn_fails_to_show_for_long() {
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let (bench, recorder) = without_carriers(at(5), Duration::ZERO).await;
+        let reader = Reader::new(FeedName::OutboundShipments, recorder);
+        let window = Window { from: at(0), to: at(30) };
+        for _ in 0..2 {
+            assert!(reader.read(window, Telling::since(window.from)).await.is_err());
+        }
+        assert_eq!(reader.read(window, Telling::since(window.from)).await.unwrap().events, 1, "both waited together");
+        assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
+        assert!(bench.last().await.contains(r#""shippingMethodId":"M1""#));
+    }
+
+    #[tokio::test]
+    async fn a_backfill_waits_for_carriers_and_tells_without_them() {
+        let (now, stalled_after) = (Utc::now(), Duration::from_millis(300));
+        let (bench, recorder) = without_carriers(now - TimeDelta::minutes(30), stalled_after).await;
+        let feed = FeedName::OutboundShipments;
+        let period = Period { feed, from: now - TimeDelta::hours(1), to: now };
+        let config = Config {
+            feeds: vec![feed],
+            poll_interval: Duration::from_secs(30),
+            overlap: Duration::ZERO,
+            safety_lag: Duration::ZERO,
+            stalled_after,
+            sweep_interval: Duration::from_secs(86_400),
+            start: Start::Now,
+        };
+        assert_eq!(Backfill::new(&recorder, period, &config, false).run(|_| {}).await.unwrap(), 1);
+        assert_eq!(bench.told().await, ["acme.shipment.dispatched"]);
+    }
+
+    #[tokio::test]
+    async fn the_only_order_of_a_window_is_parked_as_well_if_ffn_goes_on_failing_to_show_it() {
+        let calls = AtomicUsize::new(0);
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let order =
+                r#"{"outboundId":"O1","status":"Shipped","modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}}"#;
+            match call.uri.contains("shipping-notifications") {
+                true => Reply::json(500, ""),
+                // The second page that is asked for is not shown.
+                false if calls.fetch_add(1, Ordering::Relaxed) == 1 => Reply::json(500, ""),
+                false => Reply::json(200, &format!(r#"{{"data":[{order}]}}"#)),
+            }
+        })
+        .await;
+        let patience = Some(Duration::ZERO);
+        let reader = Reader { patience, ..Reader::new(FeedName::OutboundShipments, bench.recorder.clone()) };
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        for wanted in [false, false, false, true, true] {
+            assert_eq!(reader.read(window, Telling::since(window.from)).await.is_ok(), wanted);
+            let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+            assert_eq!(parked.len(), usize::from(wanted));
+        }
+    }
+    #[tokio::test]
+    async fn orders_are_asked_for_though_ffn_allows_only_a_few_calls_at_a_time() {
+        const ORDERS: usize = 7;
+        let calls = AtomicUsize::new(0);
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let stamp = r#""modificationInfo":{"createdAt":"2026-01-05T08:00:05Z"}"#;
+            let order = |n| format!(r#"{{"outboundId":"O{n}","status":"Shipped",{stamp}}}"#);
+            // The page, two orders, and no more.
+            match (calls.fetch_add(1, Ordering::Relaxed) % 4, call.uri.split_once("outbounds/O")) {
+                (3, _) => Reply::json(429, ""),
+                (_, Some((_, of))) => {
+                    let n = of.split('/').next().unwrap();
+                    let shipment =
+                        format!(r#"{{"outboundShippingNotificationId":"S{n}","outboundId":"O{n}",{stamp}}}"#);
+                    Reply::json(200, &format!("[{shipment}]"))
+                }
+                _ => Reply::json(
+                    200,
+                    &format!(r#"{{"data":[{}]}}"#, (0..ORDERS).map(order).collect::<Vec<_>>().join(",")),
+                ),
+            }
+        })
+        .await;
+        let reader = Reader::new(FeedName::OutboundShipments, bench.recorder.clone());
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        for told in [2, 4, 6] {
+            assert!(reader.read(window, Telling::since(window.from)).await.is_err());
+            assert_eq!(bench.told().await.len(), told);
+        }
+        reader.read(window, Telling::since(window.from)).await.unwrap();
+        assert_eq!(bench.told().await.len(), ORDERS);
     }
 }

@@ -4,7 +4,7 @@
 //! Several may read at the same time, in other processes too. What is known of an entity is written only if
 //! nobody has changed it meanwhile; otherwise the items are told anew from what is known then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -199,17 +199,22 @@ impl Recorder {
         Parked { account: self.account().clone(), feed, item: item.to_vec(), print, reason: odd.to_string() }
     }
 
+    /// The carriers of items. All of them are asked for, so that those which FFN fails to show are waited for together.
     async fn carriers(&self, feed: FeedName, items: &[(String, &Item)]) -> Result<HashMap<String, String>, Error> {
-        let mut carriers = HashMap::new();
-        for method in items.iter().flat_map(|(_, item)| normalizer::shipping_methods(feed, &item.json)) {
-            if !carriers.contains_key(&method)
-                && let Some(found) = self.shipping_methods.get(&method).await?
-                && let Some(name) = found.carrier_name.as_ref().or(found.name.as_ref())
-            {
-                carriers.insert(method, name.clone());
+        let methods: BTreeSet<String> =
+            items.iter().flat_map(|(_, item)| normalizer::shipping_methods(feed, &item.json)).collect();
+        let (mut carriers, mut failed) = (HashMap::new(), None);
+        for method in methods {
+            match self.shipping_methods.get(&method).await {
+                Ok(found) => {
+                    let name = found.and_then(|found| found.carrier_name.clone().or_else(|| found.name.clone()));
+                    carriers.extend(name.map(|name| (method, name)));
+                }
+                Err(error) if error.may_be_about_this_one() => failed = Some(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(carriers)
+        failed.map_or(Ok(carriers), |error| Err(error.into()))
     }
 }
 

@@ -86,9 +86,10 @@ impl Sweep {
 
     fn is_missed(&self, row: &RawValue, known: Option<&Known>) -> bool {
         let Some(at) = normalizer::changed_at(self.feed, row).filter(|at| *at < self.due) else { return false };
-        match known {
-            Some(known) => known.changed_at.is_some_and(|last| last < at && !same_instant(last, at)),
-            // What was there before and was not to be told is not known either.
+        match known.and_then(|known| known.changed_at) {
+            Some(last) => last < at && !same_instant(last, at),
+            // What was there before and was not to be told is not known either; and of what was seen only when it had
+            // changed after its window, the feed has still to show that change.
             None => self.telling.since <= at || self.telling.snapshot.is_some(),
         }
     }
@@ -105,7 +106,7 @@ impl Sweep {
             let batch = recorder.journal.known_after(recorder.account(), self.feed, after, BATCH).await?;
             let Some((last, _)) = batch.last() else { return Ok(()) };
             after = last.clone();
-            let of_old = |known: &Known| known.changed_at.is_some_and(|at| at < self.due);
+            let of_old = |known: &Known| known.changed_at.is_none_or(|at| at < self.due);
             for (id, known) in batch {
                 if !listed.contains(&id) && is_open(self.feed, &known) && of_old(&known) {
                     self.look_at(recorder, id, known, swept).await?;
@@ -214,6 +215,24 @@ mod tests {
         assert_eq!(sweep(&bench).await.unwrap(), Swept { missed: 1, unread: 3 });
         assert_eq!(counted(&bench), 1);
         assert_eq!(bench.told().await.last().unwrap(), "acme.product.updated");
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_only_when_it_had_changed_after_its_window_is_looked_at() {
+        let bench = Bench::new(|call| match call.uri.contains("products/") {
+            true => Reply::json(200, &product("P2", 1, 5)),
+            false => listed(call, &[product("P1", 1, 5)]),
+        })
+        .await;
+        let items = ["P1", "P2"].map(|id| Item::from(RawValue::from_string(product(id, 1, 5)).unwrap()));
+        let until = "2026-01-05T08:00:03Z".parse().unwrap();
+        let telling = Telling { until, ..Telling::since(DateTime::UNIX_EPOCH) };
+        bench.recorder.record(FeedName::Products, &items, telling, Append::default()).await.unwrap();
+        assert_eq!(bench.told().await, ["acme.product.created"; 2]);
+        // Their feed has lost what came after.
+        assert_eq!(sweep(&bench).await.unwrap(), Swept { missed: 2, unread: 0 });
+        assert_eq!(bench.told().await[2..], ["acme.product.updated"; 2]);
+        assert_eq!(sweep(&bench).await.unwrap(), Swept::default());
     }
 
     #[test]

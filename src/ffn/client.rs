@@ -35,6 +35,11 @@ const REPETITIONS: usize = 3;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How far clocks may be apart, and nobody wonders.
+pub const AHEAD: TimeDelta = TimeDelta::seconds(10);
+/// How far `Date` may be ahead of what FFN goes by, and nothing is lost.
+pub const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
+
 /// Refusals that mean the same whatever they say (contract 2.4, 5).
 const NEEDS_NO_BODY: [StatusCode; 3] =
     [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
@@ -60,7 +65,6 @@ struct Raw {
     status: StatusCode,
     retry_after: Option<Duration>,
     hint: Hint,
-    server_time: Option<DateTime<Utc>>,
     body: Vec<u8>,
     cut: bool,
 }
@@ -112,6 +116,13 @@ impl Client {
     /// How far the server's clock is ahead of this machine's, to the second.
     pub fn clock_ahead(&self) -> TimeDelta {
         TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
+    }
+
+    /// How much further back than the overlap is read. Where `Date` is ahead of this machine's clock it may be ahead of
+    /// what FFN goes by, too. Then a window, if FFN takes it, ends at what has not happened yet.
+    pub fn ahead(&self) -> TimeDelta {
+        let ahead = self.clock_ahead();
+        if ahead > AHEAD { ahead.min(MOST_AHEAD) } else { TimeDelta::zero() }
     }
 
     /// That time on the server's clock.
@@ -171,7 +182,7 @@ impl Client {
             let reason = format!("it is larger than {BODY_LIMIT} bytes");
             return Err(Error::Unreadable { operation, reason });
         }
-        Ok(Answer { status: raw.status, body: raw.body, server_time: raw.server_time })
+        Ok(Answer { status: raw.status, body: raw.body })
     }
 
     /// Sends once and counts.
@@ -239,7 +250,6 @@ impl Client {
             status,
             retry_after: retry_after(answer.headers(), server_time.unwrap_or_else(|| self.server_now())),
             hint: Hint::read(status, answer.headers()),
-            server_time,
             body: Vec::new(),
             cut: false,
         };

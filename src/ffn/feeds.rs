@@ -60,9 +60,7 @@ const fn list(path: &'static str, operation: &'static str) -> Option<Endpoint> {
 /// One page of a window.
 #[derive(Debug)]
 pub struct Page {
-    /// Begin of the window as the server understood it.
-    pub from: Option<DateTime<Utc>>,
-    /// Its end.
+    /// End of the window as the server understood it.
     pub to: Option<DateTime<Utc>>,
     /// The items, each as FFN sent it.
     pub items: Vec<Box<RawValue>>,
@@ -242,7 +240,6 @@ pub async fn read_page(
 #[serde(rename_all = "camelCase")]
 struct Wire {
     data: Vec<Box<RawValue>>,
-    from: Option<Value>,
     to: Option<Value>,
     more_data_available: Option<Value>,
     next_chunk_url: Option<Value>,
@@ -260,7 +257,6 @@ pub(super) fn parse(body: &[u8]) -> Result<Page, String> {
     let has_next_chunk = wire.next_chunk_url.is_some_and(|url| url.as_str().is_some_and(|url| !url.is_empty()));
     let (items, odd) = if wide.is_some() { narrow(&wire.data) } else { (wire.data, Vec::new()) };
     Ok(Page {
-        from: wire.from.as_ref().and_then(instant),
         to: wire.to.as_ref().and_then(instant),
         items,
         odd,
@@ -300,9 +296,10 @@ mod tests {
         .unwrap();
         let items: Vec<&str> = page.items.iter().map(|item| item.get()).collect();
         assert_eq!(items, [r#"{"a": 0.1,"b":12345678901234.5678, "c":1.10}"#, "null", r#""odd""#]);
-        assert_eq!(bound(page.from.unwrap()), "2026-01-05T07:50:00.000Z");
         assert_eq!(bound(page.to.unwrap()), "2026-01-05T08:04:50.123Z");
         assert!(!page.more);
+        let page = parse(br#"{"to":"2026-01-05T07:50:00.000+00:00","data":[]}"#).unwrap();
+        assert_eq!(bound(page.to.unwrap()), "2026-01-05T07:50:00.000Z");
     }
 
     #[test]

@@ -60,8 +60,6 @@ pub struct Answer {
     pub status: StatusCode,
     /// Body; may be empty.
     pub body: Vec<u8>,
-    /// The server's clock when it answered.
-    pub server_time: Option<DateTime<Utc>>,
 }
 
 impl Request {
