@@ -91,7 +91,8 @@ impl FromStr for FeedName {
 pub struct Checkpoint {
     /// Where reading of this feed began for the first time: older changes are not told.
     pub started_at: DateTime<Utc>,
-    /// Everything before this instant of the server's clock is in the journal.
+    /// Everything before this instant of the server's clock is in the journal; where that clock may be ahead of what
+    /// FFN goes by, `again` says from where that is not certain.
     pub position: DateTime<Utc>,
     /// Whether it is told as well what was there when reading began.
     pub with_snapshot: bool,
@@ -154,7 +155,7 @@ impl Again {
 pub struct Window {
     /// Begin.
     pub from: DateTime<Utc>,
-    /// End; never ahead of the server's clock.
+    /// End; never ahead of the server's clock, as far as its answers tell it.
     pub to: DateTime<Utc>,
 }
 

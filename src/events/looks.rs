@@ -29,12 +29,19 @@ pub struct Failing {
     known: Arc<Mutex<HashMap<String, Option<Instant>>>>,
     /// One of them, and since when each reading came to its end with it while none was shown.
     alone: Arc<Mutex<Option<(String, Instant)>>>,
+    /// Whether nothing is set aside while none is shown.
+    needs_others: bool,
 }
 
 impl Failing {
     /// Whether FFN failed to show this one the last time.
     pub(super) fn has(&self, id: &str) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
+    /// One of a reading that has another way out where none is shown.
+    pub(super) fn among_others() -> Self {
+        Self { needs_others: true, ..Self::default() }
     }
 
     /// FFN has shown items, and failed to show the carrier of one: that is waited for like one among others.
@@ -139,7 +146,7 @@ impl Looks {
     /// The one that has failed for so long while none was shown.
     fn alone_for(&mut self, patience: Duration) -> Option<String> {
         let mut before = self.alone.take().filter(|(id, _)| self.has_failed(id));
-        let last = self.failed.last().filter(|_| !self.is_shown)?;
+        let last = self.failed.last().filter(|_| !self.is_shown && !self.failing.needs_others)?;
         if let Some((id, _)) = before.take_if(|(_, since)| since.elapsed() >= patience) {
             return Some(id);
         }

@@ -19,7 +19,7 @@ use super::{Config, Error, Progress};
 use crate::domain::account::AccountName;
 use crate::domain::feed::{Again, Checkpoint, FeedName, Window};
 use crate::domain::fit::Fit;
-use crate::ffn::client::{AHEAD, MOST_AHEAD};
+use crate::ffn::client::AHEAD;
 use crate::ffn::feeds::Feed;
 use crate::ffn::users;
 use crate::store::Append;
@@ -125,7 +125,8 @@ impl Poller {
             }
             None => self.begin().await?,
         };
-        let (now, overlap) = (client.server_now(), self.overlap() + client.ahead());
+        let (now, ahead) = (client.server_now(), client.ahead());
+        let overlap = self.overlap() + ahead;
         let Some(window) = fit.window(&checkpoint, now, overlap, self.safety_lag()) else {
             return Ok(Polled { events: 0, is_behind: false });
         };
@@ -151,7 +152,7 @@ impl Poller {
         let position = end.unwrap_or(window.to).min(window.to).max(checkpoint.position);
         let read = Window { to: position, ..window };
         let mut again = read.again(&checkpoint, overlap, client.server_now());
-        if self.ahead() > TimeDelta::zero() {
+        if ahead > TimeDelta::zero() {
             // What is up to there may not have happened yet. If the clock is right when it is read next, the begin is not.
             again = Some(Again::also(again, position - overlap, position));
         }

@@ -561,8 +561,8 @@ fn what_came_before_the_start_is_where_the_first_step_after_it_came_from() {
     assert_eq!(drafts(FeedName::Outbounds, &until_now, &[], &mut known, past).len(), 2);
     for telling in [Telling::since, Telling::with_snapshot] {
         let telling = telling(time("2026-01-05T09:30:00Z"));
-        let told = drafts(FeedName::Outbounds, &later, &[], &mut known.clone(), telling).into_iter().map(tell);
-        let (name, _, data) = told.last().unwrap();
+        let mut told = drafts(FeedName::Outbounds, &later, &[], &mut known.clone(), telling).into_iter().map(tell);
+        let (name, _, data) = told.next_back().unwrap();
         assert_eq!((name.as_str(), &data["previousStatus"]), ("pickprocess", &"Acknowledged".into()));
     }
 }
