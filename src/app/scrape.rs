@@ -111,10 +111,11 @@ impl Scrape {
         feeds.filter(|(name, ..)| name == account).map(|(_, feed, progress)| (feed, progress)).collect()
     }
 
-    /// Seconds between FFN's clock and the end of what has been read.
+    /// Seconds between FFN's clock, or this machine's where that of FFN is ahead, and the end of what has been read.
     pub(super) fn lag_seconds(&self, account: &AccountName, progress: &FeedProgress) -> Option<f64> {
         let account = self.accounts.iter().find(|other| other.client.account() == account)?;
-        Some((account.client.server_now() - progress.position?).as_seconds_f64().max(0.0))
+        let present = account.client.server_now() - account.client.ahead();
+        Some((present - progress.position?).as_seconds_f64().max(0.0))
     }
 
     /// What waits for the broker.

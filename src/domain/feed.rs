@@ -91,8 +91,7 @@ impl FromStr for FeedName {
 pub struct Checkpoint {
     /// Where reading of this feed began for the first time: older changes are not told.
     pub started_at: DateTime<Utc>,
-    /// Everything before this instant of the server's clock is in the journal; where that clock may be ahead of what
-    /// FFN goes by, `again` says from where that is not certain.
+    /// Everything before this instant of the server's clock is in the journal.
     pub position: DateTime<Utc>,
     /// Whether it is told as well what was there when reading began.
     pub with_snapshot: bool,
@@ -126,15 +125,6 @@ impl Again {
     /// A stretch, and none after it.
     pub fn new(from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { from, until, next: None }
-    }
-
-    /// This one, if there is any, and another that is part of windows at least as far.
-    pub fn also(again: Option<Self>, from: DateTime<Utc>, until: DateTime<Utc>) -> Self {
-        again.map_or(Self::new(from, until), |again| Self {
-            from: again.from.min(from),
-            until: again.until.max(until),
-            ..again
-        })
     }
 
     /// What is left of it when a window has ended there.

@@ -159,17 +159,17 @@ impl Lister {
         }
         let swept = journal.listing(account, feed, Purpose::Sweep).await?.and_then(|listing| listing.ended_at);
         let interval = TimeDelta::from_std(self.config.sweep_interval).unwrap_or(TimeDelta::MAX);
-        let now = self.recorder.client.server_now();
+        let (now, ahead) = (self.recorder.client.server_now(), self.recorder.client.ahead());
         let due = swept.unwrap_or(checkpoint.started_at).checked_add_signed(interval);
         let is_due = due.is_some_and(|due| due <= now);
         // After a standstill the checkpoint is that of before, and nothing later would be looked at.
         let safety_lag = TimeDelta::from_std(self.config.safety_lag).unwrap_or(TimeDelta::MAX);
-        let present = self.recorder.client.server_time_of(begun).checked_sub_signed(safety_lag);
+        let present = (self.recorder.client.server_time_of(begun) - ahead).checked_sub_signed(safety_lag);
         if is_due && present.is_some_and(|present| checkpoint.position < present) {
             return Ok(SOON);
         }
         // While the feed is behind, nobody can tell what it has missed.
-        if is_due && now - checkpoint.position < BEHIND {
+        if is_due && now - ahead - checkpoint.position < BEHIND {
             self.sweep(feed, list, checkpoint).await?;
             return Ok(self.config.sweep_interval.min(LATE));
         }
@@ -206,10 +206,9 @@ impl Lister {
         let begun = recorder.client.server_now();
         let overlap = TimeDelta::from_std(self.config.overlap).unwrap_or(TimeDelta::MAX);
         let telling = telling(checkpoint, begun, self.memory);
-        // A feed is read from as far back.
-        let overlap = overlap.checked_add(&recorder.client.ahead());
-        let due = overlap.and_then(|overlap| checkpoint.position.checked_sub_signed(overlap));
-        let Some(due) = due else { return Ok(()) };
+        // Where `Date` is ahead, a checkpoint may be, too.
+        let position = checkpoint.position.min(begun - recorder.client.ahead());
+        let Some(due) = position.checked_sub_signed(overlap) else { return Ok(()) };
         let swept = Sweep { feed, list, due, telling }.run(recorder).await?;
         // What could not be looked at is looked at the next time.
         let outcome = if swept.unread == 0 { "done" } else { "failed" };

@@ -123,7 +123,8 @@ impl Recorder {
         append.drafts.sort_by_key(|draft| draft.event.time);
         for (id, known) in known {
             let before = before.get(&id).cloned();
-            if before.as_ref() != Some(&known) {
+            // Of what was seen only when it had changed after its window nothing may be known.
+            if before.as_ref().unwrap_or(&Known::default()) != &known {
                 append.known.push(KnownEntity { account: self.account().clone(), feed, id, before, known });
             }
         }

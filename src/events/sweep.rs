@@ -86,10 +86,10 @@ impl Sweep {
 
     fn is_missed(&self, row: &RawValue, known: Option<&Known>) -> bool {
         let Some(at) = normalizer::changed_at(self.feed, row).filter(|at| *at < self.due) else { return false };
-        match known.and_then(|known| known.changed_at) {
-            Some(last) => last < at && !same_instant(last, at),
-            // What was there before and was not to be told is not known either; and of what was seen only when it had
-            // changed after its window, the feed has still to show that change.
+        match known {
+            // What was seen only when it had changed after its window is compared, and known then.
+            Some(known) => known.changed_at.is_none_or(|last| last < at && !same_instant(last, at)),
+            // What was there before and was not to be told is not known either.
             None => self.telling.since <= at || self.telling.snapshot.is_some(),
         }
     }
@@ -160,6 +160,8 @@ fn open(statuses: &Statuses) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::super::testing::{Bench, listed, product};
     use super::*;
     use crate::domain::listing::Purpose;
@@ -233,6 +235,39 @@ mod tests {
         assert_eq!(sweep(&bench).await.unwrap(), Swept { missed: 2, unread: 0 });
         assert_eq!(bench.told().await[2..], ["acme.product.updated"; 2]);
         assert_eq!(sweep(&bench).await.unwrap(), Swept::default());
+    }
+
+    #[tokio::test]
+    async fn an_order_that_a_past_period_has_shown_is_looked_at_once() {
+        let order = |id: &str, made: u32| {
+            product(id, made, 5).replacen("jfsku", "outboundId", 1).replacen('{', r#"{"status":"Shipped","#, 1)
+        };
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let noted = calls.clone();
+        let bench = Bench::new(move |call| match call.uri.rsplit_once("outbounds/") {
+            Some((_, id)) => {
+                noted.lock().unwrap().push(id.to_owned());
+                Reply::json(200, &order(id, 1))
+            }
+            None => listed(call, &[]),
+        })
+        .await;
+        // One that was made in the period, and one that was made after it.
+        let items = [order("O1", 1), order("O2", 4)];
+        let items = items.map(|item| Item::from(RawValue::from_string(item).unwrap()));
+        let until = "2026-01-05T08:00:03Z".parse().unwrap();
+        let telling = Telling { until, ..Telling::since(DateTime::UNIX_EPOCH) };
+        bench.recorder.record(FeedName::Outbounds, &items, telling, Append::default()).await.unwrap();
+        let told = bench.told().await;
+        let list = Feed::of(FeedName::Outbounds).list.unwrap();
+        let telling = Telling::since("2026-01-05T08:00:10Z".parse().unwrap());
+        for _ in 0..2 {
+            let sweep = Sweep { feed: FeedName::Outbounds, list, due: Utc::now(), telling };
+            assert_eq!(sweep.run(&bench.recorder).await.unwrap(), Swept::default());
+        }
+        assert_eq!(*calls.lock().unwrap(), ["O1"]);
+        assert!(told.contains(&"acme.outbound.created".to_owned()));
+        assert_eq!(bench.told().await, told);
     }
 
     #[test]

@@ -118,8 +118,8 @@ impl Client {
         TimeDelta::milliseconds(self.skew.load(Ordering::Relaxed))
     }
 
-    /// How much further back than the overlap is read. Where `Date` is ahead of this machine's clock it may be ahead of
-    /// what FFN goes by, too. Then a window, if FFN takes it, ends at what has not happened yet.
+    /// How far a window may end, if FFN takes it, in what has not happened yet: where `Date` is ahead of this machine's
+    /// clock it may be ahead of what FFN goes by, too.
     pub fn ahead(&self) -> TimeDelta {
         let ahead = self.clock_ahead();
         if ahead > AHEAD { ahead.min(MOST_AHEAD) } else { TimeDelta::zero() }

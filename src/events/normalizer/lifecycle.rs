@@ -106,7 +106,9 @@ pub(super) fn normalize(
     // The status that it had at the end of what is to be told, if it is newer than what is known.
     let is_later = |at| known.and_then(|known| known.changed_at).is_none_or(|last| last < at);
     let status_then = transitions.iter().rev().find_map(|transition| match &transition.kind {
-        Kind::Step { status, .. } if transition.at < scope.telling.until => Some((transition.at, status.clone())),
+        Kind::Step { status, .. } if transition.at < scope.telling.until || now.has_told(&transition.id) => {
+            Some((transition.at, status.clone()))
+        }
         _ => None,
     });
     let status_then = status_then.filter(|(at, _)| is_later(*at)).map(|(_, status)| status);

@@ -552,6 +552,28 @@ fn a_past_period_that_is_read_again_takes_no_status_back() {
 }
 
 #[test]
+fn past_periods_that_are_read_the_latest_first_take_no_status_back() {
+    let times = [("pending", "08:00:00"), ("acknowledged", "08:10:00"), ("pickprocess", "08:20:00")];
+    let edited = order("Pickprocess", &times, "08:25:00", "");
+    let at = |minute: u32| time(&format!("2026-01-05T08:{minute:02}:00Z"));
+    let mut known = None;
+    for (from, to, told) in [(5, 24, 2), (0, 5, 2)] {
+        let past = Telling { until: at(to), ..Telling::since(at(from)) };
+        assert_eq!(drafts(FeedName::Outbounds, &edited, &[], &mut known, past).len(), told);
+    }
+    let shipped = [times[0], times[1], times[2], ("shipped", "08:40:00")];
+    let told = drafts(
+        FeedName::Outbounds,
+        &order("Shipped", &shipped, "08:40:00", ""),
+        &[],
+        &mut known,
+        Telling::since(at(30)),
+    );
+    let told: Vec<Told> = told.into_iter().map(tell).collect();
+    assert_eq!((names(&told), &told[0].2["previousStatus"]), (vec!["shipped"], &"Pickprocess".into()));
+}
+
+#[test]
 fn what_came_before_the_start_is_where_the_first_step_after_it_came_from() {
     let times = [("pending", "08:00:00"), ("acknowledged", "09:00:00"), ("pickprocess", "10:00:00")];
     let (until_now, later) =
