@@ -35,3 +35,10 @@ pub enum Start {
     /// At an instant, in the past or to come.
     At(DateTime<Utc>),
 }
+
+impl Start {
+    /// Whether it is an instant that has not come at `now`.
+    pub(super) fn is_to_come(self, now: DateTime<Utc>) -> bool {
+        matches!(self, Self::At(instant) if instant > now)
+    }
+}

@@ -146,9 +146,7 @@ impl Lister {
     async fn turn(&self, feed: FeedName, list: Endpoint, begun: DateTime<Utc>) -> Result<Duration, Error> {
         let (journal, account) = (&self.recorder.journal, self.recorder.account());
         let checkpoint = journal.checkpoint(account, feed).await?;
-        if checkpoint.is_none()
-            && matches!(self.config.start, Start::At(instant) if instant > self.recorder.client.server_now())
-        {
+        if checkpoint.is_none() && self.config.start.is_to_come(self.recorder.client.server_now()) {
             // No sweep is missed, and no alert is to say so.
             self.show_swept(feed, Utc::now());
         }

@@ -118,7 +118,7 @@ impl Poller {
         }
         let checkpoint = match known {
             Some(checkpoint) => self.go_back(checkpoint).await?,
-            None if matches!(self.config.start, Start::At(instant) if instant > client.server_now()) => {
+            None if self.config.start.is_to_come(client.server_now()) => {
                 // Nothing is behind, and no alert is to say so.
                 self.show_position(client.server_now());
                 return Ok(Polled { events: 0, is_behind: false });

@@ -38,7 +38,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How far clocks may be apart, and nobody wonders.
 pub const AHEAD: TimeDelta = TimeDelta::seconds(10);
 /// How far `Date` may be ahead of what FFN goes by, and nothing is lost.
-pub const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
+const MOST_AHEAD: TimeDelta = TimeDelta::hours(1);
 
 /// Refusals that mean the same whatever they say (contract 2.4, 5).
 const NEEDS_NO_BODY: [StatusCode; 3] =

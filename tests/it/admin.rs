@@ -84,6 +84,21 @@ async fn that_a_feed_has_never_been_read_shows_as_its_lag() {
 }
 
 #[tokio::test]
+async fn a_clock_of_ffns_that_is_ahead_is_no_lag() {
+    let mut world = Setup::new().simulator(&["--clock-skew-s", "1200"]).build().await;
+    world.bridge.start().await;
+    until("the skew to be known and the feed read", async || {
+        let skew = world.bridge.metric("ffn_bridge_clock_skew_seconds{account=\"acme\"}").await;
+        let polls =
+            world.bridge.metric("ffn_bridge_polls_total{account=\"acme\",feed=\"outbounds\",outcome=\"empty\"}").await;
+        (skew > 1100.0 && polls >= 3.0).then_some(())
+    })
+    .await;
+    let lag = world.bridge.metric("ffn_bridge_feed_lag_seconds{account=\"acme\",feed=\"outbounds\"}").await;
+    assert!(lag < 60.0, "{lag}");
+}
+
+#[tokio::test]
 async fn the_metrics_of_a_bridge_at_work_have_the_labels_that_are_promised() {
     let world = Setup::new().start().await;
     let mut results = world.broker.results().await;
