@@ -25,7 +25,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::{account_named, opened};
+use super::{account_named, opened_or_made};
 use crate::app::Account;
 use crate::config;
 use crate::domain::account::AccountName;
@@ -84,7 +84,7 @@ enum Way {
 
 pub(super) async fn run(config: &config::Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let account = account_named(config, &arguments.account)?;
-    let store = opened(config).await?;
+    let store = opened_or_made(config).await?;
     if arguments.status {
         return status::show(&account.ffn, &*store, arguments.json).await;
     }

@@ -34,7 +34,7 @@ use crate::domain::feed::FeedName;
 use crate::events::Recorder;
 use crate::ffn::shipping_methods::ShippingMethods;
 use crate::metrics::Metrics;
-use crate::store::{self, Sqlite};
+use crate::store::{self, Database, Sqlite};
 use crate::telemetry;
 
 /// Connects the JTL Fulfillment Network (FFN) with RabbitMQ: changes come out as events, commands go in as messages.
@@ -165,8 +165,25 @@ fn account_named<'c>(config: &'c Config, name: &AccountName) -> anyhow::Result<&
     })
 }
 
-/// The store, for a command of a person's; they are told what they should know of its opening.
+/// The store that is there, for a command of a person's.
+///
+/// # Errors
+/// There is none: one that is made for the occasion would have nothing to show, and hide that it is the wrong one.
 async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
+    let Database::Sqlite { path } = &config.store.database;
+    if !path.exists() {
+        let shown = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        anyhow::bail!(
+            "there is no database {}\n  check store.url: a path without a / in front begins at the working directory; \
+             `ffn-bridge login` or the bridge's first start makes it",
+            shown.display()
+        );
+    }
+    opened_or_made(config).await
+}
+
+/// The store, made where it is not there yet; who asks is told what they should know of its opening.
+async fn opened_or_made(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
     let store = store::open(&config.store).await?;
     store.remarks().iter().for_each(|remark| complain(remark));
     Ok(store)

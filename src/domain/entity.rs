@@ -23,9 +23,12 @@ pub struct Known {
     /// A fingerprint per top-level field.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub fields: BTreeMap<String, Fingerprint>,
-    /// Whether it is gone.
+    /// Whether a feed has told that it is gone.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub deleted: bool,
+    /// Whether FFN shows it no more, though no feed has told that it is gone: one may still do so.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub missing: bool,
     /// Of a stock in a warehouse: which versions of its ledger have been read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub versions: Option<Versions>,

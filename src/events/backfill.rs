@@ -20,6 +20,7 @@ use reqwest::StatusCode;
 use super::aside::Aside;
 use super::looks::Failing;
 use super::normalizer::Telling;
+use super::poller::FAIR;
 use super::reader::Reader;
 use super::recorder::Recorder;
 use super::{Config, Error, ledger};
@@ -235,13 +236,16 @@ impl<F: FnMut(Step)> Course<'_, F> {
                 continue;
             }
             match self.window(window).await {
-                Ok(()) => {
+                Ok(told) => {
                     self.fit.accepted(window, is_slice, &checkpoint, SEAM);
-                    let each = window.to - position;
-                    (position, refusals) = (window.to, 0);
+                    // FFN may have answered less than it was asked for (contract 7.6, rule 6).
+                    let cut = told.filter(|end| *end > position + FAIR && window.to > *end + FAIR);
+                    let (to, is_last) = (cut.unwrap_or(window.to), cut.is_none() && !is_slice);
+                    let each = to - position;
+                    (position, refusals) = (to, 0);
                     self.read += u64::from(self.after.is_some());
-                    self.expect(position, if is_slice { end(now) } else { position }, each);
-                    if !is_slice || position >= most.min(goal) {
+                    self.expect(position, if is_last { position } else { end(now) }, each);
+                    if is_last || position >= most.min(goal) {
                         return Ok(position);
                     }
                 }
@@ -266,14 +270,17 @@ impl<F: FnMut(Step)> Course<'_, F> {
     }
 
     /// Reads a window, again while FFN fails for a while, or while there is one in it that FFN fails to show, until that is
-    /// set aside.
-    async fn window(&mut self, window: Window) -> Result<(), Error> {
+    /// set aside. Gives where it ends, if FFN told that.
+    async fn window(&mut self, window: Window) -> Result<Option<DateTime<Utc>>, Error> {
         self.reader.failing = Failing::among_others();
         let (reader, telling, patience) = (self.reader.clone(), self.telling, self.of.patience());
         let (mut wait, mut failures, mut since) = (FIRST_WAIT.min(self.of.stalled_after), 0, None::<Instant>);
         loop {
             let is_last = failures >= LEAST_FAILURES && since.is_some_and(|since| since.elapsed() > patience);
-            let Err(error) = self.watch(reader.read(window, telling)).await.map(drop) else { return Ok(()) };
+            let error = match self.watch(reader.read(window, telling)).await {
+                Ok(read) => return Ok(read.end),
+                Err(error) => error,
+            };
             failures += 1;
             since.get_or_insert_with(Instant::now);
             let may_be_one = matches!(&error, Error::Ffn(error) if error.may_be_about_this_one());
@@ -291,7 +298,7 @@ impl<F: FnMut(Step)> Course<'_, F> {
                 None => return Err(error),
                 Some(_) => {
                     self.failed.get_or_insert(error);
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             wait = (wait * 2).min(LONGEST_WAIT);
@@ -352,7 +359,7 @@ impl<F: FnMut(Step)> Course<'_, F> {
 fn may_pass(error: &Error) -> bool {
     let Error::Ffn(error) = error else { return false };
     let may_be_well = matches!(error.disposition(), Disposition::Again { .. } | Disposition::InDoubt);
-    may_be_well && !matches!(error, ffn::Error::Unreadable { .. })
+    may_be_well && !matches!(error, ffn::Error::Unreadable { .. } | ffn::Error::TooLarge { .. })
 }
 
 /// How long FFN asks to wait.
@@ -437,6 +444,22 @@ mod tests {
         steps.dedup();
         assert_eq!((told, steps), (1, vec![(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]));
         assert_eq!(bench.told().await, ["acme.product.created"]);
+    }
+
+    #[tokio::test]
+    async fn what_ffn_leaves_out_of_a_window_is_asked_for() {
+        let from = (Utc::now() - TimeDelta::hours(50)).trunc_subsecs(3);
+        let made = from + TimeDelta::hours(20);
+        // It answers seven hours at a time, and says so.
+        let bench = Bench::new(move |call| {
+            let Some((from, to)) = bounds(call) else { return updates(call, &[]) };
+            let end = to.min(from + TimeDelta::hours(7));
+            let data = if from <= made && made < end { shown("P1", made, made).1 } else { String::new() };
+            Reply::json(200, &format!(r#"{{"data":[{data}],"to":"{}"}}"#, end.to_rfc3339()))
+        })
+        .await;
+        let period = Period { feed: FeedName::Products, from, to: from + TimeDelta::hours(24) };
+        assert_eq!(backfill(&bench, period).await.unwrap(), 1);
     }
 
     #[tokio::test]

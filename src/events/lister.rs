@@ -167,7 +167,8 @@ impl Lister {
             return Ok(SOON);
         }
         // While the feed is behind, nobody can tell what it has missed.
-        if is_due && now - ahead - checkpoint.position < BEHIND {
+        let latest = (now - ahead).checked_sub_signed(safety_lag);
+        if is_due && latest.is_some_and(|latest| latest - checkpoint.position < BEHIND) {
             self.sweep(feed, list, checkpoint).await?;
             return Ok(self.config.sweep_interval.min(LATE));
         }
@@ -457,6 +458,22 @@ mod tests {
         let mut shown = shown();
         shown.sort_by(f64::total_cmp);
         assert_eq!(shown, [0.0, 1.0], "of orders and products; stocks have no list");
+    }
+
+    #[tokio::test]
+    async fn a_long_safety_lag_keeps_no_sweep() {
+        let bench = Bench::new(|call| listed(call, &[])).await;
+        assert!(users::current_user(&bench.recorder.client).await.is_err());
+        let mut lister = lister(&bench);
+        lister.config.safety_lag = Duration::from_secs(3600);
+        // The feed has been read as far as it ever is.
+        let position = Utc::now() - TimeDelta::seconds(3610);
+        let checkpoint = Checkpoint { started_at: DateTime::UNIX_EPOCH, position, with_snapshot: false, again: None };
+        let checkpoint = Some((bench.recorder.account().clone(), FeedName::Products, checkpoint));
+        bench.store.append(Append { checkpoint, ..Append::default() }).await.unwrap();
+        let list = Feed::of(FeedName::Products).list.unwrap();
+        lister.turn(FeedName::Products, list, DateTime::UNIX_EPOCH).await.unwrap();
+        assert!(is_swept(&bench).await);
     }
 
     #[tokio::test]

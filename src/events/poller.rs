@@ -28,6 +28,9 @@ use crate::telemetry::Chain;
 /// How far two clocks of FFN's may be apart.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
+/// An answer that ends so much earlier than was asked for may have been rounded.
+pub(super) const FAIR: TimeDelta = TimeDelta::minutes(1);
+
 /// Follows one feed of one account.
 #[derive(Clone)]
 pub struct Poller {
@@ -48,6 +51,13 @@ pub struct Polled {
     pub events: usize,
     /// Whether there is more to read at once: the window did not reach the present.
     pub is_behind: bool,
+    /// Whether a window was read: there may be none yet.
+    pub has_read: bool,
+}
+
+impl Polled {
+    /// Nothing was asked for.
+    const NOTHING: Self = Self { events: 0, is_behind: false, has_read: false };
 }
 
 impl Poller {
@@ -81,6 +91,9 @@ impl Poller {
     /// Says once what the trouble is, and that it is over: the same again shows in the metrics and on the status page.
     fn log(&self, polled: &Result<Polled, Error>, wait: Duration, before: Option<String>) -> Option<String> {
         let (account, feed) = (self.account(), self.feed());
+        if matches!(polled, Ok(Polled { has_read: false, .. })) {
+            return before;
+        }
         let trouble = polled.as_ref().err().map(|error| Chain(error).to_string());
         match &trouble {
             None if before.is_some() => tracing::info!(%account, %feed, "the feed is read again"),
@@ -121,7 +134,7 @@ impl Poller {
             None if self.config.start.is_to_come(client.server_now()) => {
                 // Nothing is behind, and no alert is to say so.
                 self.show_position(client.server_now());
-                return Ok(Polled { events: 0, is_behind: false });
+                return Ok(Polled::NOTHING);
             }
             None => self.begin().await?,
         };
@@ -130,12 +143,16 @@ impl Poller {
         let (known, certain) = (checkpoint.position, now - ahead);
         let checkpoint = Checkpoint { position: known.min(certain), ..checkpoint };
         let Some(window) = fit.window(&checkpoint, now, overlap, self.safety_lag()) else {
-            return Ok(Polled { events: 0, is_behind: false });
+            return Ok(Polled::NOTHING);
         };
         let is_slice = fit.is_slice(window, now, self.safety_lag());
         // What an item shows of later is told by the next window, which has all that was between.
         let telling = Telling { until: window.to, ..telling(checkpoint, window.from, self.memory) };
-        let read = Reader { overlap: overlap + ahead, ..self.reader.clone() }.read(window, telling).await;
+        // The next window does not show what changed longer ago than this.
+        let shown_again = window.to - window.to.min(certain).max(known) + overlap;
+        let read = Reader { overlap: shown_again, ..self.reader.clone() }.read(window, telling).await;
+        let fair = if is_slice { TimeDelta::zero() } else { FAIR };
+        let read = read.and_then(|read| moves_on(read, window, checkpoint.position, fair));
         match &read {
             Ok(_) => fit.accepted(window, is_slice, &checkpoint, overlap),
             Err(Error::Endless(_)) => fit.too_long(window, checkpoint.position, overlap),
@@ -151,6 +168,8 @@ impl Poller {
             let telling = Telling { until: DateTime::<Utc>::MAX_UTC, ..telling };
             events += ledger::mend(&self.reader.recorder, telling, overlap + ahead, client.server_now()).await?;
         }
+        // Its answers may have told another clock.
+        let certain = certain.min(client.server_now() - client.ahead());
         let position = end.unwrap_or(window.to).min(window.to).min(certain).max(checkpoint.position);
         let read = Window { to: position, ..window };
         let again = read.again(&checkpoint, overlap, client.server_now() - ahead);
@@ -158,7 +177,8 @@ impl Poller {
         let append = Append { checkpoint: Some((self.account().clone(), self.feed(), moved)), ..Append::default() };
         journal.append(append).await?;
         self.show_position(moved.position);
-        Ok(Polled { events, is_behind: is_slice && position > checkpoint.position && position < certain })
+        let is_behind = is_slice && position > checkpoint.position && position < certain;
+        Ok(Polled { events, is_behind, has_read: true })
     }
 
     /// A checkpoint ahead of FFN's clock and of this machine's was set when an answer had a wrong `Date`, and what has
@@ -185,9 +205,8 @@ impl Poller {
     /// Makes the first checkpoint of a feed.
     async fn begin(&self) -> Result<Checkpoint, Error> {
         let server_now = self.reader.recorder.client.server_now();
-        // Where FFN's `Date` is ahead of what it goes by, what happens now would be before the start. Clocks differ a little.
-        let earliest = Utc::now().max(server_now - FAR_AHEAD);
-        let now = if server_now - earliest > AHEAD { earliest } else { server_now }.trunc_subsecs(3);
+        // Where FFN's `Date` is ahead of what it goes by, what happens now would be before the start.
+        let now = Utc::now().max(server_now - FAR_AHEAD).min(server_now).trunc_subsecs(3);
         let (started_at, with_snapshot) = match self.config.start {
             Start::Now => (now, false),
             // What has no list can't be looked at: it begins now.
@@ -229,6 +248,7 @@ impl Poller {
         self.progress.update(self.account(), self.feed(), |progress| {
             progress.polled_at = Some(Utc::now());
             match polled {
+                Ok(polled) if !polled.has_read => {}
                 Ok(polled) => {
                     progress.events = polled.events;
                     progress.failures = 0;
@@ -240,6 +260,18 @@ impl Poller {
                 }
             }
         });
+    }
+}
+
+/// FFN says where the window that it has answered ends (contract 7.6, rule 6). If that is not beyond what was read
+/// before, though it was asked for more than what is `fair`, the feed would stand still for ever.
+fn moves_on(read: Read, window: Window, position: DateTime<Utc>, fair: TimeDelta) -> Result<Read, Error> {
+    match read.end {
+        Some(end) if end <= position && window.to - position > fair => Err(Error::Endless(format!(
+            "it was asked for up to {}, and FFN says that its answer ends at {end}, before what has been read already; if FFN answers no longer windows, the overlap has to be shorter than those",
+            window.to
+        ))),
+        _ => Ok(read),
     }
 }
 
@@ -263,6 +295,7 @@ mod tests {
 
     use super::super::testing::{Bench, bounds, query, shown, updates};
     use super::*;
+    use crate::domain::account::Role;
     use crate::domain::feed::Again;
     use crate::ffn::testing::{Call, Reply};
     use crate::store::{Journal, ParkedFilter, Parking};
@@ -542,6 +575,114 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_ends_before_what_was_read_is_an_error() {
+        let bench = Bench::new(|call| match bounds(call) {
+            Some(_) => Reply::json(200, r#"{"data":[],"to":"0001-01-01T00:00:00Z"}"#),
+            None => updates(call, &[]),
+        })
+        .await;
+        let begun = Utc::now() - TimeDelta::minutes(2);
+        bench.read_to(FEED, begun.timestamp()).await;
+        let (poller, mut fit) = (poller(&bench, HOUR), Fit::default());
+        // Also when windows have become as short as can be.
+        for _ in 0..20 {
+            let error = poller.poll(&mut fit).await.unwrap_err();
+            assert!(error.to_string().contains("ends at 0001-01-01"), "{error}");
+        }
+        assert!(position(&bench).await <= begun);
+    }
+
+    #[tokio::test]
+    async fn the_earliest_end_of_what_was_read_counts() {
+        let ends =
+            [Utc::now() - TimeDelta::minutes(2), Utc::now() - TimeDelta::minutes(3)].map(|end| end.trunc_subsecs(3));
+        let bench = Bench::new(move |call| match query::<usize>(call, "page") {
+            Some(page) => {
+                let (end, more) = (ends[page - 1].to_rfc3339(), page == 1);
+                Reply::json(200, &format!(r#"{{"data":[],"to":"{end}","moreDataAvailable":{more}}}"#))
+            }
+            None => updates(call, &[]),
+        })
+        .await;
+        bench.read_to(FEED, (ends[1] - TimeDelta::minutes(2)).timestamp()).await;
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        assert_eq!(position(&bench).await, ends[1]);
+    }
+
+    #[tokio::test]
+    async fn a_window_whose_pages_are_too_large_is_shortened() {
+        let made = Utc::now() - TimeDelta::minutes(5);
+        let bench = Bench::new(move |call| match bounds(call) {
+            Some((from, to)) if to - from > TimeDelta::hours(1) => {
+                Reply::json(200, &" ".repeat(crate::ffn::client::BODY_LIMIT + 1))
+            }
+            _ => updates(call, &[shown("P1", made, made)]),
+        })
+        .await;
+        bench.read_to(FEED, (Utc::now() - TimeDelta::hours(2)).timestamp()).await;
+        run_until(poller(&bench, Duration::from_millis(1)), async || !bench.told().await.is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_goes_no_further_than_the_clock_that_the_reading_has_taught() {
+        // This machine's clock has gone two hours ahead since FFN told its own.
+        let behind = Arc::new(AtomicI64::new(0));
+        let seconds = behind.clone();
+        let bench =
+            Bench::new(move |call| dated(updates(call, &[]), TimeDelta::seconds(seconds.load(Ordering::Relaxed))))
+                .await;
+        bench.read_to(FEED, (Utc::now() - TimeDelta::hours(3)).timestamp()).await;
+        users::current_user(&bench.recorder.client).await.unwrap();
+        behind.store(-7200, Ordering::Relaxed);
+        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+        let read_to = position(&bench).await;
+        assert!(
+            read_to <= Utc::now() - TimeDelta::hours(2) && read_to > Utc::now() - TimeDelta::minutes(121),
+            "{read_to}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_to_be_asked_for_once_more_is_shown_by_the_next_window() {
+        let now = Utc::now().trunc_subsecs(3);
+        let order = move |seconds: i64| {
+            let at = now - TimeDelta::seconds(seconds);
+            let (_, item) = shown(&format!("O{seconds}"), at, at);
+            (at, item.replacen("jfsku", "outboundId", 1).replacen('{', r#"{"status":"Shipped","#, 1))
+        };
+        let ages = [40, 58, 62, 64, 66, 80];
+        let bench = Bench::of(Role::Fulfiller, move |call| {
+            let reply = match call.uri.contains("shipping-notifications") {
+                true => {
+                    let order = call.uri.split("outbounds/").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+                    let notification = format!(
+                        r#"{{"outboundShippingNotificationId":"N{order}","outboundId":"{order}","modificationInfo":{{"createdAt":"{}"}}}}"#,
+                        now.to_rfc3339()
+                    );
+                    Reply::json(200, &format!("[{notification}]"))
+                }
+                false => updates(call, &ages.map(order)),
+            };
+            dated(reply, TimeDelta::minutes(1))
+        })
+        .await;
+        let feed = FeedName::OutboundShipments;
+        bench.read_to(feed, (now - TimeDelta::minutes(10)).timestamp()).await;
+        let mut poller = poller(&bench, HOUR);
+        poller.reader.feed = feed;
+        poller.poll(&mut Fit::default()).await.unwrap();
+        let account = bench.recorder.account();
+        let shown_from = bench.store.checkpoint(account, feed).await.unwrap().unwrap().position - TimeDelta::minutes(1);
+        let ids = ages.map(|seconds| format!("order:O{seconds}")).to_vec();
+        let known = bench.store.known(account, feed, ids).await.unwrap();
+        assert_eq!(known.len(), ages.len());
+        let once_more = known.values().filter(|known| known.status.is_some()).map(|known| known.changed_at.unwrap());
+        let once_more: Vec<_> = once_more.collect();
+        assert!(!once_more.is_empty() && once_more.len() < ages.len(), "{once_more:?}");
+        assert!(once_more.iter().all(|at| *at >= shown_from), "{once_more:?} {shown_from}");
+    }
+
+    #[tokio::test]
     async fn a_start_that_is_to_come_is_waited_for() {
         let begin = Utc::now() + TimeDelta::days(30);
         let now = Utc::now() - TimeDelta::seconds(6);
@@ -550,7 +691,7 @@ mod tests {
         poller.config.start = Start::At(begin);
         for _ in 0..2 {
             let polled = poller.poll(&mut Fit::default()).await.unwrap();
-            assert_eq!(polled, Polled { events: 0, is_behind: false });
+            assert_eq!(polled, Polled::NOTHING);
         }
         assert!(poller.progress.all().iter().all(|(.., progress)| progress.position.is_some()), "the lag is none");
         assert_eq!(poller.progress.all().len(), 1);
@@ -574,11 +715,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_happens_after_the_start_is_told_though_the_date_is_ahead_of_what_ffn_goes_by() {
-        let bench = Bench::new(|call| dated(updates(call, &[]), TimeDelta::minutes(10))).await;
-        let before = Utc::now();
-        poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
-        let begun = bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap().unwrap().started_at;
-        assert!(before.trunc_subsecs(3) <= begun && begun <= Utc::now(), "{begun}");
+        for ahead in [TimeDelta::seconds(8), TimeDelta::minutes(10)] {
+            let bench = Bench::new(move |call| dated(updates(call, &[]), ahead)).await;
+            let before = Utc::now();
+            poller(&bench, HOUR).poll(&mut Fit::default()).await.unwrap();
+            let begun = bench.store.checkpoint(bench.recorder.account(), FEED).await.unwrap().unwrap().started_at;
+            assert!(before.trunc_subsecs(3) <= begun && begun <= Utc::now(), "{begun}");
+        }
     }
 
     #[tokio::test]

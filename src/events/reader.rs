@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
 use super::Error;
@@ -76,7 +76,7 @@ pub struct Reader {
 pub struct Read {
     /// Events that entered the journal.
     pub events: usize,
-    /// The window's end as the server understood it.
+    /// The window's end as the server understood it; the earliest, where its pages tell several.
     pub end: Option<DateTime<Utc>>,
 }
 
@@ -201,7 +201,7 @@ impl Reader {
         let (mut shown, mut repeats) = (HashSet::<Fingerprint>::new(), 0);
         let mut batch = Batch::new();
         for number in 1..=reading.most_pages {
-            reading.read.end = reading.read.end.or(page.to);
+            reading.read.end = reading.read.end.into_iter().chain(page.to).min();
             let prints: Vec<Fingerprint> = page.items.iter().map(|item| Fingerprint::of(item.get())).collect();
             let before = shown.len();
             shown.extend(prints.iter().copied());
@@ -275,8 +275,12 @@ impl Reader {
         Fingerprint::of(id.as_deref().unwrap_or(item.get()))
     }
 
-    async fn fetch(&self, endpoint: Endpoint, from: &str, to: &str, number: u32) -> Result<Page, ffn::Error> {
-        feeds::read_page(&self.recorder.client, endpoint, self.priority, from, to, number).await
+    async fn fetch(&self, endpoint: Endpoint, from: &str, to: &str, number: u32) -> Result<Page, Error> {
+        match feeds::read_page(&self.recorder.client, endpoint, self.priority, from, to, number).await {
+            // How many items a page has is FFN's word: a window that has fewer is what is left.
+            Err(error @ ffn::Error::TooLarge { .. }) => Err(Error::Endless(format!("page {number}: {error}"))),
+            page => Ok(page?),
+        }
     }
 
     /// Stores items, or keeps them for those that come later.
@@ -345,7 +349,7 @@ impl Reader {
     }
 
     /// A return that changed in the window and again after it is not among its items: what happened to it is
-    /// told from a look at it. If FFN refuses that, its changes are parked.
+    /// told from a look at it. If FFN refuses that, or has it no more, its changes are parked.
     async fn tell_of_moved_returns(&self, reading: &mut Reading) -> Result<(), Error> {
         if reading.changes.is_empty() {
             return Ok(());
@@ -377,9 +381,21 @@ impl Reader {
                 }
             };
             reading.looks.shown();
-            if let Some(json) = json {
-                let items = [Item { json, changes }];
-                self.record(&items, reading, Append::default()).await?;
+            match json {
+                Some(json) => {
+                    // It may have gone on by changes that become visible only later: the feed is yet to show them.
+                    let telling = reading.telling;
+                    let listed =
+                        changes.iter().map(|change| change.at.trunc_subsecs(3) + TimeDelta::milliseconds(1)).max();
+                    reading.telling.until = listed.map_or(telling.until, |listed| listed.min(telling.until));
+                    let recorded = self.record(&[Item { json, changes }], reading, Append::default()).await;
+                    reading.telling = telling;
+                    recorded?;
+                }
+                None => {
+                    let rows = reading.change_rows.remove(&id).unwrap_or_default();
+                    self.recorder.park_all(self.feed, rows, &"the return is not there any more").await?;
+                }
             }
         }
         Ok(())
@@ -656,6 +672,53 @@ mod tests {
                 let counted = bench.recorder.metrics.items_parked.with_label_values(&["acme", feed.as_str()]).get();
                 assert_eq!(counted, 1);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_changes_of_a_return_that_is_gone_are_parked() {
+        let gone = r#"{"errorCode":{"code":"Returns_ReturnNotFound"}}"#;
+        let (bench, read, parked) = read_refused(FeedName::Returns, Reply::json(404, gone), None).await;
+        read.unwrap();
+        assert!(bench.told().await[0].ends_with("announced"));
+        let [entry] = parked.as_slice() else { panic!("{parked:?}") };
+        assert!(entry.reason.contains("not there any more"), "{}", entry.reason);
+    }
+
+    #[tokio::test]
+    async fn changes_of_a_return_that_become_visible_late_are_told_in_order() {
+        // The first reading sees its first change, the next one two, and the last one all, and the return with them.
+        let visible = Arc::new(AtomicUsize::new(1));
+        let seen = visible.clone();
+        let at = |second: usize| format!("2026-01-05T08:00:{second:02}Z");
+        let bench = Bench::new(move |call| {
+            let path = call.uri.split('?').next().unwrap();
+            let item = format!(
+                r#"{{"returnId":"R1","state":"Completed","modificationInfo":{{"createdAt":"{}","updatedAt":"{}"}}}}"#,
+                at(1),
+                at(3)
+            );
+            let change = |nth: usize, state: &str| {
+                format!(r#"{{"id":"R1","updatedAt":"{}","changes":{{"state":{{"value":"{state}"}}}}}}"#, at(nth))
+            };
+            let changes = [change(1, "Announced"), change(2, "Arrived"), change(3, "Completed")];
+            let visible = seen.load(Ordering::Relaxed);
+            match path.rsplit('/').next().unwrap() {
+                "changes" => Reply::json(200, &format!(r#"{{"data":[{}]}}"#, changes[..visible].join(","))),
+                "updates" if visible == 3 => Reply::json(200, &format!(r#"{{"data":[{item}]}}"#)),
+                "updates" => Reply::json(200, r#"{"data":[]}"#),
+                _ => Reply::json(200, &item),
+            }
+        })
+        .await;
+        let reader = Reader::new(FeedName::Returns, bench.recorder.clone());
+        let bound = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: bound(0), to: bound(30) };
+        for states in [&["announced"][..], &["announced", "arrived"], &["announced", "arrived", "completed"]] {
+            visible.store(states.len(), Ordering::Relaxed);
+            reader.read(window, Telling::since(window.from)).await.unwrap();
+            let told = bench.told().await;
+            assert_eq!(told, states.iter().map(|state| format!("acme.return.{state}")).collect::<Vec<_>>());
         }
     }
 

@@ -72,6 +72,8 @@ impl Stall {
     pub(super) async fn note(&mut self, polled: &Result<Polled, Error>) {
         let now = self.recorder.client.server_now().trunc_subsecs(3);
         let told = match polled {
+            // It says nothing about the feed.
+            Ok(Polled { has_read: false, .. }) => Ok(()),
             Ok(_) => self.read(now).await,
             Err(error) => self.failed(now, error).await,
         };
@@ -112,7 +114,7 @@ impl Stall {
         self.failing = None;
         let (true, Some(seen)) = (self.is_open, self.seen) else { return Ok(()) };
         let position = self.position().await?;
-        // A poll that had nothing to read is no end of a stall.
+        // One that brought it no further is no end of a stall.
         let Some(position) = position.filter(|position| Some(*position) != seen) else { return Ok(()) };
         let discriminator = self.discriminator(seen);
         let stalled = self.notices.id(STALLED, &discriminator);
@@ -192,7 +194,21 @@ mod tests {
     async fn reads(stall: &mut Stall, bench: &Bench, seconds: i64) {
         stall.look().await;
         bench.read_to(FEED, seconds).await;
-        stall.note(&Ok(Polled { events: 0, is_behind: false })).await;
+        stall.note(&Ok(Polled { events: 0, is_behind: false, has_read: true })).await;
+    }
+
+    #[tokio::test]
+    async fn polls_that_ask_for_nothing_put_no_stall_off() {
+        let bench = bench().await;
+        bench.read_to(FEED, 100).await;
+        let mut stall = stall(&bench, AFTER);
+        fails(&mut stall).await;
+        pass(&mut stall, AFTER);
+        // FFN has refused so many windows that the next one ends too early to have anything new.
+        stall.note(&Ok(Polled { events: 0, is_behind: false, has_read: false })).await;
+        assert!(bench.told().await.is_empty());
+        fails(&mut stall).await;
+        assert_eq!(bench.told().await, [STALLED]);
     }
 
     #[tokio::test]

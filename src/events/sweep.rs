@@ -132,10 +132,11 @@ impl Sweep {
         Ok(())
     }
 
-    /// Notes that an entity is gone. Who has heard of it meanwhile knows more.
+    /// Notes that FFN has an entity no more. Its feed may not have told its end yet, and tells it then. Who has heard of
+    /// it meanwhile knows more.
     async fn note_end(&self, recorder: &Recorder, id: String, known: Known) -> Result<(), Error> {
-        tracing::warn!(account = %recorder.account(), feed = %self.feed, id, "FFN has an entity no more, and no feed has told of its end; there is nothing left of it to be told");
-        let gone = Known { deleted: true, ..known.clone() };
+        tracing::warn!(account = %recorder.account(), feed = %self.feed, id, "FFN has an entity no more, and its feed has not told of its end yet; unless it does, there is nothing left to be told");
+        let gone = Known { missing: true, ..known.clone() };
         let account = recorder.account().clone();
         let gone = KnownEntity { account, feed: self.feed, id, before: Some(known), known: gone };
         match recorder.journal.append(Append { known: vec![gone], ..Append::default() }).await {
@@ -147,7 +148,7 @@ impl Sweep {
 
 fn is_open(feed: FeedName, known: &Known) -> bool {
     let closed = Resource::of(feed).statuses.iter().flat_map(|statuses| statuses.closed);
-    !known.deleted && !closed.into_iter().any(|closed| known.status.as_deref() == Some(closed))
+    !known.deleted && !known.missing && !closed.into_iter().any(|closed| known.status.as_deref() == Some(closed))
 }
 
 /// The filter for what is not closed. A status that nobody knew is not in it: such entities are looked at one by one.
@@ -270,6 +271,36 @@ mod tests {
         assert_eq!(bench.told().await, told);
     }
 
+    #[tokio::test]
+    async fn the_end_of_what_is_not_listed_any_more_is_left_to_its_feed() {
+        let calls = Arc::new(Mutex::new(0));
+        let counted = calls.clone();
+        let bench = Bench::new(move |call| match call.uri.contains("products/") {
+            true => {
+                *counted.lock().unwrap() += 1;
+                Reply::json(404, r#"{"errorCode":{"code":"Products_ProductNotFound"}}"#)
+            }
+            false => listed(call, &[]),
+        })
+        .await;
+        bench.record(FeedName::Products, &[product("P1", 1, 2)]).await;
+        for _ in 0..2 {
+            assert_eq!(sweep(&bench).await.unwrap(), Swept::default());
+        }
+        assert_eq!(*calls.lock().unwrap(), 1, "it is looked at once");
+        // The window that has its end is read only now, and once more.
+        let end = product("P1", 1, 3).replace("createdAt", r#"state":"Deleted","createdAt"#);
+        for _ in 0..2 {
+            bench.record(FeedName::Products, std::slice::from_ref(&end)).await;
+        }
+        assert_eq!(bench.told().await, ["acme.product.created", "acme.product.updated", "acme.product.deleted"]);
+        // It is there again, and goes again.
+        bench.record(FeedName::Products, &[product("P1", 1, 4)]).await;
+        let end = product("P1", 1, 5).replace("createdAt", r#"state":"Deleted","createdAt"#);
+        bench.record(FeedName::Products, &[end]).await;
+        assert_eq!(bench.told().await[3..], ["acme.product.updated", "acme.product.deleted"]);
+    }
+
     #[test]
     fn open_is_what_something_may_follow() {
         let filter = Resource::of(FeedName::Outbounds).statuses.as_ref().map(open);
@@ -283,5 +314,6 @@ mod tests {
         assert!(!is_open(FeedName::Outbounds, &of("Shipped")));
         assert!(is_open(FeedName::Products, &Known::default()));
         assert!(!is_open(FeedName::Products, &Known { deleted: true, ..Known::default() }));
+        assert!(!is_open(FeedName::Products, &Known { missing: true, ..Known::default() }));
     }
 }

@@ -179,8 +179,7 @@ impl Client {
             return Err(Error::Refused(Box::new(refusal)));
         }
         if raw.cut {
-            let reason = format!("it is larger than {BODY_LIMIT} bytes");
-            return Err(Error::Unreadable { operation, reason });
+            return Err(Error::TooLarge { operation, limit: BODY_LIMIT });
         }
         Ok(Answer { status: raw.status, body: raw.body })
     }

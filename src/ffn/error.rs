@@ -66,6 +66,14 @@ pub enum Error {
         /// What is wrong with it, without its content.
         reason: String,
     },
+    /// FFN answered with success, and with more than is ever read of an answer.
+    #[error("FFN's answer to {operation} is larger than {limit} bytes")]
+    TooLarge {
+        /// The operation.
+        operation: &'static str,
+        /// How much is read, in bytes.
+        limit: usize,
+    },
     /// FFN has nothing with the number that was given in the place of its id.
     #[error("{operation}: FFN has nothing with the given {param}")]
     NotFound {
@@ -107,7 +115,7 @@ impl Error {
             },
             Self::NotSent { .. } => Disposition::Again { after: None },
             Self::AskedToWait { wait, .. } => Disposition::Again { after: Some(*wait) },
-            Self::NoAnswer { .. } | Self::Unreadable { .. } => Disposition::InDoubt,
+            Self::NoAnswer { .. } | Self::Unreadable { .. } | Self::TooLarge { .. } => Disposition::InDoubt,
             Self::Unsendable { .. } | Self::NotFound { .. } => Disposition::Never,
             Self::Refused(refusal) => refusal.disposition(),
         }
@@ -125,7 +133,7 @@ impl Error {
     pub fn may_be_about_this_one(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status.is_server_error(),
-            Self::NoAnswer { .. } | Self::Unreadable { .. } => true,
+            Self::NoAnswer { .. } | Self::Unreadable { .. } | Self::TooLarge { .. } => true,
             _ => false,
         }
     }

@@ -155,8 +155,14 @@ fn identify(list: &List, row: &RawValue) -> Row {
 }
 
 async fn fetch(client: &Client, list: &List, priority: Priority, skip: u64) -> Result<Vec<Box<RawValue>>, Error> {
-    let request = request(list, priority).with_query("$top", TOP.to_string()).with_query("$skip", skip.to_string());
-    let answer = client.call(request).await?;
+    let mut top = TOP;
+    let answer = loop {
+        let request = request(list, priority).with_query("$top", top.to_string()).with_query("$skip", skip.to_string());
+        match client.call(request).await {
+            Err(Error::TooLarge { .. }) if top > 1 => top /= 2,
+            answered => break answered?,
+        }
+    };
     let rows = lookup::list(&answer.body).map(|(rows, _)| rows);
     rows.ok_or_else(|| unreadable(list, "it is no list"))
 }
@@ -228,6 +234,25 @@ mod tests {
             between(&mut rows.lock().unwrap());
         }
         ids
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_too_large_is_asked_for_with_fewer_rows() {
+        let account = Account::new(|call| match number(call, "$top") {
+            20.. => Reply::json(200, &" ".repeat(super::super::client::BODY_LIMIT + 1)),
+            top => {
+                let rows = (0..30_usize).skip(number(call, "$skip")).take(top);
+                let rows: Vec<String> = rows.map(|id| format!(r#"{{"outboundId":"O{id}"}}"#)).collect();
+                Reply::json(200, &format!(r#"{{"items":[{}]}}"#, rows.join(",")))
+            }
+        })
+        .await;
+        let (mut cursor, mut read) = (Cursor::default(), Vec::new());
+        while let Some(page) = read_on(&account.client, &all(), Priority::Background, &cursor).await.unwrap() {
+            read.extend(page.rows.iter().map(|row| identify(&all(), row).id));
+            cursor = page.next;
+        }
+        assert_eq!(read, ids(0..30));
     }
 
     fn ids(of: impl Iterator<Item = usize>) -> Vec<String> {

@@ -153,6 +153,25 @@ async fn a_check_names_the_login_that_was_never_made_and_the_folder_that_is_not_
 }
 
 #[tokio::test]
+async fn a_command_that_needs_what_the_bridge_has_stored_makes_no_database_of_its_own() {
+    let world = Setup::new().signed_out().build().await;
+    let file = world.dir.path().join("elsewhere.db");
+    world.set_config(&world.config().replace("/bridge.db", "/elsewhere.db"));
+    for arguments in [
+        &["parked", "list"][..],
+        &["parked", "retry", "--all"],
+        &["replay", "--dry-run"],
+        &["backfill", "acme", "--from", "2h", "--dry-run"],
+        &["keys", "status"],
+    ] {
+        let (code, said) = run(&world, arguments).await;
+        assert_eq!(code, 1, "{arguments:?} {said}");
+        tells(&said, &["there is no database", "/elsewhere.db", "check store.url"]);
+        assert!(!file.exists(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_check_tells_several_mistakes_in_one_run() {
     let world = Setup::new().build().await;
     world.simulator.post("tokens/revoke", json!({"what": "refresh"})).await;

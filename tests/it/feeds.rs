@@ -280,7 +280,8 @@ async fn the_first_change_of_a_stock_after_the_start_is_told_though_the_feed_dro
 
 #[tokio::test]
 async fn a_backfill_tells_what_was_before_the_start_beside_live_traffic_and_only_once() {
-    let mut world = Setup::new().simulator(&["--chunk-size", "20"]).build().await;
+    // Its clock is not ahead of this machine's when they have begun.
+    let mut world = Setup::new().simulator(&["--chunk-size", "20", "--clock-skew-s", "-8"]).build().await;
     world.simulator.bulk(30, "OLD-").await;
     for number in 1..=30 {
         world.simulator.advance(&format!("OLD-{number:06}"), "Shipped").await;

@@ -196,7 +196,7 @@ pub(super) fn normalize(
         now.status = entity.status.clone();
         now.changed_at = entity.changed_at.or(now.changed_at);
         now.fields = fields;
-        now.deleted = entity.is_deleted;
+        (now.deleted, now.missing) = (entity.is_deleted, false);
     }
     Ok(Normalized { drafts, known: now })
 }

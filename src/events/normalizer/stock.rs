@@ -60,10 +60,14 @@ struct StockChangeId {
     stock_version: i64,
 }
 
+/// Versions that a ledger can have. Beyond them there is nothing to count on with.
+const VERSIONS: std::ops::Range<i64> = i64::MIN / 4..i64::MAX / 4;
+
 impl StockChange {
     fn read(item: &RawValue) -> Result<(StockChangeId, Self), Odd> {
         let mut change: Self = view(item)?;
-        let id = change.stock_change_id.take().filter(|id| !id.warehouse_id.is_empty() && !id.jfsku.is_empty());
+        let is_whole = |id: &StockChangeId| !id.warehouse_id.is_empty() && !id.jfsku.is_empty();
+        let id = change.stock_change_id.take().filter(|id| is_whole(id) && VERSIONS.contains(&id.stock_version));
         let odd = || Odd("its stockChangeId lacks warehouseId, jfsku or a whole stockVersion".to_owned());
         Ok((id.ok_or_else(odd)?, change))
     }

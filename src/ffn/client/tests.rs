@@ -114,7 +114,7 @@ async fn no_connection_is_told_apart_from_no_answer() {
 async fn a_body_without_end_is_not_read_to_its_end() {
     let account = Account::new(|_| Reply::json(200, &" ".repeat(super::BODY_LIMIT + 1))).await;
     let error = account.client.call(get()).await.unwrap_err();
-    assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -98,10 +98,14 @@ impl History {
         post(&format!("{}/bulk", of.path), json!({"count": count, "prefix": prefix, "start": first}))
     }
 
+    fn any(&mut self, kind: FeedName) -> Option<String> {
+        let open = &self.kinds[&kind].open;
+        open.get(self.rng.usize(..open.len().max(1))).cloned()
+    }
+
     /// One that may change now, `None` if there is none.
     fn one(&mut self, kind: FeedName) -> Option<String> {
-        let open = &self.kinds[&kind].open;
-        let number = open.get(self.rng.usize(..open.len().max(1)))?.clone();
+        let number = self.any(kind)?;
         match &mut self.busy {
             Some(busy) if busy.contains(&number) => None,
             Some(busy) => {
@@ -165,13 +169,21 @@ impl History {
             let count = self.rng.usize(1..4);
             return self.bulk(FeedName::Returns, count);
         }
-        let Some(number) = self.one(FeedName::Returns) else { return nothing() };
+        if self.rng.u8(..12) == 0 {
+            // What has changed before it is gone can't be looked at.
+            let gone = self.one(FeedName::Returns);
+            return gone.map_or_else(nothing, |number| self.end(FeedName::Returns, number));
+        }
+        // Its changes are listed, also those that others follow.
+        let Some(number) = self.any(FeedName::Returns) else { return nothing() };
+        if let Some(busy) = &mut self.busy {
+            busy.push(number.clone());
+        }
         let at = |what: &str| format!("returns/{number}/{what}");
-        match self.rng.u8(..12) {
+        match self.rng.u8(..11) {
             0..=5 => post(&at("advance"), json!({"steps": self.rng.u8(1..=2), "gap_ms": self.rng.u32(1..4000)})),
             6..=7 => post(&at("add"), json!({"items": [{"merchantSku": "MUG-RED", "quantity": 1}]})),
-            8..=10 => self.edit(&at("change"), "internalNote"),
-            _ => self.end(FeedName::Returns, number),
+            _ => self.edit(&at("change"), "internalNote"),
         }
     }
 
