@@ -268,8 +268,8 @@ impl Poller {
 fn moves_on(read: Read, window: Window, position: DateTime<Utc>, fair: TimeDelta) -> Result<Read, Error> {
     match read.end {
         Some(end) if end <= position && window.to - position > fair => Err(Error::Endless(format!(
-            "it was asked for up to {}, and FFN says that its answer ends at {end}, before what has been read already; if FFN answers no longer windows, the overlap has to be shorter than those",
-            window.to
+            "FFN says that its answer ends at {end}, before what has been read already; if FFN answers no longer windows, \
+             the overlap has to be shorter than those"
         ))),
         _ => Ok(read),
     }

@@ -66,8 +66,8 @@ pub struct Reader {
     pub patience: Option<Duration>,
     /// Which these are.
     pub failing: Failing,
-    /// How late FFN may show what belongs to a change that it shows already: an order is asked for its shipping
-    /// notifications once more before no window shows that change any more.
+    /// How late FFN may show what belongs to a change that it shows already, as the next window reaches back that far: an
+    /// order is asked for its shipping notifications once more before no window shows that change any more.
     pub overlap: TimeDelta,
 }
 
@@ -392,6 +392,8 @@ impl Reader {
                     reading.telling = telling;
                     recorded?;
                 }
+                // The next window has them too, and may have its end with them.
+                None if changes.iter().all(|change| change.at >= reading.window.to - self.overlap) => {}
                 None => {
                     let rows = reading.change_rows.remove(&id).unwrap_or_default();
                     self.recorder.park_all(self.feed, rows, &"the return is not there any more").await?;
@@ -678,11 +680,18 @@ mod tests {
     #[tokio::test]
     async fn the_changes_of_a_return_that_is_gone_are_parked() {
         let gone = r#"{"errorCode":{"code":"Returns_ReturnNotFound"}}"#;
-        let (bench, read, parked) = read_refused(FeedName::Returns, Reply::json(404, gone), None).await;
-        read.unwrap();
-        assert!(bench.told().await[0].ends_with("announced"));
-        let [entry] = parked.as_slice() else { panic!("{parked:?}") };
-        assert!(entry.reason.contains("not there any more"), "{}", entry.reason);
+        let bench = Bench::of(Role::Fulfiller, move |call| refusing(call, &Reply::json(404, gone))).await;
+        let at = |second: u32| format!("2026-01-05T08:00:{second:02}Z").parse().unwrap();
+        let window = Window { from: at(0), to: at(30) };
+        // The next window shows them again, or it does not.
+        for (overlap, is_parked) in [(TimeDelta::minutes(1), false), (TimeDelta::seconds(20), true)] {
+            let reader = Reader { overlap, ..Reader::new(FeedName::Returns, bench.recorder.clone()) };
+            reader.read(window, Telling::since(window.from)).await.unwrap();
+            assert_eq!(bench.told().await, ["acme.return.announced", "acme.return.updated"], "of the other one");
+            let parked = bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap();
+            assert_eq!(parked.len(), usize::from(is_parked), "{parked:?}");
+            assert!(parked.iter().all(|entry| entry.reason.contains("not there any more")), "{parked:?}");
+        }
     }
 
     #[tokio::test]
