@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::normalizer::{self, Item, Telling};
 use super::poller::telling;
-use super::reader::cant_be_asked;
+use super::reader::{GONE, cant_be_asked};
 use super::{Error, Recorder};
 use crate::domain::feed::FeedName;
 use crate::ffn::feeds::Feed;
@@ -45,7 +45,8 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -
         return Ok(Retried::Odd { reason: "it is no JSON".to_owned() });
     };
     let items = match items_of(recorder, feed, json).await {
-        Ok(items) => items,
+        Ok(Some(items)) => items,
+        Ok(None) => return Ok(Retried::Odd { reason: GONE.to_owned() }),
         Err(refused) if refused.is_about_this_one() => {
             return Ok(Retried::Odd { reason: cant_be_asked("what belongs to it", &refused) });
         }
@@ -69,22 +70,22 @@ pub async fn retry(recorder: &Recorder, parked: &ParkedItem, memory: Duration) -
     Ok(Retried::Told { events: recorded.events })
 }
 
-/// What a parked item tells: itself, or what belongs to it and FFN refused before.
-async fn items_of(recorder: &Recorder, feed: FeedName, json: Box<RawValue>) -> Result<Vec<Item>, ffn::Error> {
+/// What a parked item tells: itself, or what belongs to it and FFN refused before; `None` where that is gone.
+async fn items_of(recorder: &Recorder, feed: FeedName, json: Box<RawValue>) -> Result<Option<Vec<Item>>, ffn::Error> {
     let client = &recorder.client;
     if Feed::of(feed).lists_orders_of_shipments(client.role())
         && let Some((order, _)) = normalizer::shipped_order(&json)
     {
         let shipments = entities::shipments_of(client, &order, Priority::Poll).await?;
-        return Ok(shipments.into_iter().map(Item::from).collect());
+        return Ok(Some(shipments.into_iter().map(Item::from).collect()));
     }
     if Feed::of(feed).changes.is_some()
         && let Ok(change) = normalizer::read_return_change(&json)
     {
         let found = entities::get(client, "return.get", "returns", &change.return_id, Priority::Poll).await?;
-        return Ok(found.into_iter().map(|json| Item { json, changes: vec![change.clone()] }).collect());
+        return Ok(found.map(|json| vec![Item { json, changes: vec![change] }]));
     }
-    Ok(vec![Item::from(json)])
+    Ok(Some(vec![Item::from(json)]))
 }
 
 /// Whether nothing of it is missing: something of its entities has been told, or there are none.

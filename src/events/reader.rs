@@ -396,7 +396,7 @@ impl Reader {
                 None if changes.iter().all(|change| change.at >= reading.window.to - self.overlap) => {}
                 None => {
                     let rows = reading.change_rows.remove(&id).unwrap_or_default();
-                    self.recorder.park_all(self.feed, rows, &"the return is not there any more").await?;
+                    self.recorder.park_all(self.feed, rows, &GONE).await?;
                 }
             }
         }
@@ -493,6 +493,9 @@ impl Reader {
         Ok(())
     }
 }
+
+/// Why a change of a return is parked that can't be told with what the return was.
+pub(super) const GONE: &str = "the return is not there any more";
 
 /// Why something is parked of which FFN refuses what belongs to it.
 pub(super) fn cant_be_asked(what: &str, refused: &ffn::Error) -> String {
@@ -692,6 +695,11 @@ mod tests {
             assert_eq!(parked.len(), usize::from(is_parked), "{parked:?}");
             assert!(parked.iter().all(|entry| entry.reason.contains("not there any more")), "{parked:?}");
         }
+        // It stays.
+        let parked = bench.store.parked_item(1).await.unwrap().unwrap();
+        let again = parked::retry(&bench.recorder, &parked, Duration::from_secs(1_000_000_000)).await.unwrap();
+        assert_eq!(again, Retried::Odd { reason: GONE.to_owned() });
+        assert_eq!(bench.store.parked(ParkedFilter::default(), 0, 10).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
