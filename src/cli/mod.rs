@@ -171,7 +171,7 @@ fn account_named<'c>(config: &'c Config, name: &AccountName) -> anyhow::Result<&
 /// There is none: one that is made for the occasion would have nothing to show, and hide that it is the wrong one.
 async fn opened(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
     let Database::Sqlite { path } = &config.store.database;
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         let shown = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         anyhow::bail!(
             "there is no database {}\n  check store.url: a path without a / in front begins at the working directory; \

@@ -91,6 +91,11 @@ impl Fit {
         self.run.is_some()
     }
 
+    /// Whether FFN has refused windows since it took one: it may end so early now that nothing is new in it.
+    pub fn is_refused(&self) -> bool {
+        self.refusals > 0
+    }
+
     /// FFN has taken this window. After some that it took, it is tried whether it takes a later end, or more at once.
     pub fn accepted(&mut self, window: Window, is_slice: bool, checkpoint: &Checkpoint, overlap: TimeDelta) {
         if let Some(length) = self.run.take().and_then(|run| run.left_out) {

@@ -20,7 +20,6 @@ use reqwest::StatusCode;
 use super::aside::Aside;
 use super::looks::Failing;
 use super::normalizer::Telling;
-use super::poller::FAIR;
 use super::reader::Reader;
 use super::recorder::Recorder;
 use super::{Config, Error, ledger};
@@ -32,6 +31,8 @@ use crate::ffn::{self, Disposition, users};
 const LONGEST: TimeDelta = TimeDelta::days(1);
 /// How far a window reaches into the one before: whether FFN counts a bound to a window is not known (contract 7.4).
 const SEAM: TimeDelta = TimeDelta::seconds(1);
+/// The present of FFN's answers may be so much earlier than its clock.
+const FAIR: TimeDelta = TimeDelta::minutes(1);
 /// How far a round of reading on reaches into the one before: a change may become visible late (contract 7.6, rule 2).
 const LATE: TimeDelta = TimeDelta::minutes(15);
 /// How much further FFN's clock is taken to be behind its `Date` when it refuses a short window that ends at the present.
@@ -239,7 +240,8 @@ impl<F: FnMut(Step)> Course<'_, F> {
                 Ok(told) => {
                     self.fit.accepted(window, is_slice, &checkpoint, SEAM);
                     // FFN may have answered less than it was asked for (contract 7.6, rule 6).
-                    let cut = told.filter(|end| *end > position + FAIR && window.to > *end + FAIR);
+                    let fair = if is_slice { SEAM } else { FAIR };
+                    let cut = told.filter(|end| *end > position + fair && window.to > *end + fair);
                     let (to, is_last) = (cut.unwrap_or(window.to), cut.is_none() && !is_slice);
                     let each = to - position;
                     (position, refusals) = (to, 0);

@@ -42,8 +42,8 @@ impl Pace {
     /// How long to wait after this poll.
     pub(super) fn wait_after(&mut self, polled: &Result<Polled, Error>) -> Duration {
         match polled {
-            Ok(Polled { events, is_behind, has_read }) => {
-                if *has_read {
+            Ok(Polled { events, is_behind, is_waiting }) => {
+                if !is_waiting {
                     self.backoff = backoff(self.longest);
                 }
                 self.interval = next_interval(self.longest, self.interval, *events > 0);
@@ -93,8 +93,8 @@ mod tests {
     use crate::ffn::auth;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const IDLE: Result<Polled, Error> = Ok(Polled { events: 0, is_behind: false, has_read: true });
-    const BUSY: Result<Polled, Error> = Ok(Polled { events: 1, is_behind: false, has_read: true });
+    const IDLE: Result<Polled, Error> = Ok(Polled { events: 0, is_behind: false, is_waiting: false });
+    const BUSY: Result<Polled, Error> = Ok(Polled { events: 1, is_behind: false, is_waiting: false });
 
     /// FFN asks to wait.
     fn asked(wait: Duration) -> Result<Polled, Error> {
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_feed_that_is_behind_does_not_wait() {
-        let behind = |events| Ok(Polled { events, is_behind: true, has_read: true });
+        let behind = |events| Ok(Polled { events, is_behind: true, is_waiting: false });
         assert_eq!(waits(60 * SECOND, &[behind(0), behind(7), IDLE]), [0, 0, 20_000]);
     }
 

@@ -28,8 +28,8 @@ use crate::telemetry::Chain;
 /// How far two clocks of FFN's may be apart.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
-/// An answer that ends so much earlier than was asked for may have been rounded.
-pub(super) const FAIR: TimeDelta = TimeDelta::minutes(1);
+/// FFN may answer up to so long ago, for as long as it has got no further.
+const LATE: TimeDelta = TimeDelta::minutes(5);
 
 /// Follows one feed of one account.
 #[derive(Clone)]
@@ -51,13 +51,13 @@ pub struct Polled {
     pub events: usize,
     /// Whether there is more to read at once: the window did not reach the present.
     pub is_behind: bool,
-    /// Whether a window was read: there may be none yet.
-    pub has_read: bool,
+    /// Whether it is waited until a window that FFN may take has something new: it has refused those before.
+    pub is_waiting: bool,
 }
 
 impl Polled {
-    /// Nothing was asked for.
-    const NOTHING: Self = Self { events: 0, is_behind: false, has_read: false };
+    /// There was nothing to ask for.
+    const NOTHING: Self = Self { events: 0, is_behind: false, is_waiting: false };
 }
 
 impl Poller {
@@ -91,7 +91,7 @@ impl Poller {
     /// Says once what the trouble is, and that it is over: the same again shows in the metrics and on the status page.
     fn log(&self, polled: &Result<Polled, Error>, wait: Duration, before: Option<String>) -> Option<String> {
         let (account, feed) = (self.account(), self.feed());
-        if matches!(polled, Ok(Polled { has_read: false, .. })) {
+        if matches!(polled, Ok(Polled { is_waiting: true, .. })) {
             return before;
         }
         let trouble = polled.as_ref().err().map(|error| Chain(error).to_string());
@@ -143,7 +143,7 @@ impl Poller {
         let (known, certain) = (checkpoint.position, now - ahead);
         let checkpoint = Checkpoint { position: known.min(certain), ..checkpoint };
         let Some(window) = fit.window(&checkpoint, now, overlap, self.safety_lag()) else {
-            return Ok(Polled::NOTHING);
+            return Ok(Polled { is_waiting: fit.is_refused(), ..Polled::NOTHING });
         };
         let is_slice = fit.is_slice(window, now, self.safety_lag());
         // What an item shows of later is told by the next window, which has all that was between.
@@ -151,7 +151,7 @@ impl Poller {
         // The next window does not show what changed longer ago than this.
         let shown_again = window.to - window.to.min(certain).max(known) + overlap;
         let read = Reader { overlap: shown_again, ..self.reader.clone() }.read(window, telling).await;
-        let fair = if is_slice { TimeDelta::zero() } else { FAIR };
+        let fair = if is_slice { TimeDelta::zero() } else { LATE };
         let read = read.and_then(|read| moves_on(read, window, checkpoint.position, fair));
         match &read {
             Ok(_) => fit.accepted(window, is_slice, &checkpoint, overlap),
@@ -178,7 +178,7 @@ impl Poller {
         journal.append(append).await?;
         self.show_position(moved.position);
         let is_behind = is_slice && position > checkpoint.position && position < certain;
-        Ok(Polled { events, is_behind, has_read: true })
+        Ok(Polled { events, is_behind, is_waiting: false })
     }
 
     /// A checkpoint ahead of FFN's clock and of this machine's was set when an answer had a wrong `Date`, and what has
@@ -248,7 +248,7 @@ impl Poller {
         self.progress.update(self.account(), self.feed(), |progress| {
             progress.polled_at = Some(Utc::now());
             match polled {
-                Ok(polled) if !polled.has_read => {}
+                Ok(polled) if polled.is_waiting => {}
                 Ok(polled) => {
                     progress.events = polled.events;
                     progress.failures = 0;
@@ -581,7 +581,7 @@ mod tests {
             None => updates(call, &[]),
         })
         .await;
-        let begun = Utc::now() - TimeDelta::minutes(2);
+        let begun = Utc::now() - TimeDelta::minutes(10);
         bench.read_to(FEED, begun.timestamp()).await;
         let (poller, mut fit) = (poller(&bench, HOUR), Fit::default());
         // Also when windows have become as short as can be.
@@ -680,6 +680,34 @@ mod tests {
         let once_more: Vec<_> = once_more.collect();
         assert!(!once_more.is_empty() && once_more.len() < ages.len(), "{once_more:?}");
         assert!(once_more.iter().all(|at| *at >= shown_from), "{once_more:?} {shown_from}");
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_until_nothing_is_left_to_ask_for_is_no_success() {
+        let bench = Bench::new(|call| match bounds(call) {
+            Some(_) => Reply::json(400, ""),
+            None => updates(call, &[]),
+        })
+        .await;
+        bench.read_to(FEED, (Utc::now() - TimeDelta::seconds(20)).timestamp()).await;
+        let (poller, mut fit) = (poller(&bench, HOUR), Fit::default());
+        let polls = async {
+            loop {
+                match poller.poll(&mut fit).await {
+                    Ok(polled) => return polled,
+                    Err(error) => assert!(error.is_about_the_window(), "{error}"),
+                }
+            }
+        };
+        let polled = tokio::time::timeout(Duration::from_secs(60), polls).await.expect("it ends too early then");
+        assert_eq!(polled, Polled { is_waiting: true, ..Polled::NOTHING });
+        poller.account_for(&Err(Error::Nonsense("it is refused".to_owned())));
+        poller.account_for(&Ok(polled));
+        let failures = || poller.progress.all().into_iter().map(|(.., progress)| progress.failures).sum::<u32>();
+        assert_eq!(failures(), 1);
+        // A feed that has only nothing new yet is well.
+        poller.account_for(&Ok(Polled::NOTHING));
+        assert_eq!(failures(), 0);
     }
 
     #[tokio::test]

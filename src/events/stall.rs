@@ -73,7 +73,7 @@ impl Stall {
         let now = self.recorder.client.server_now().trunc_subsecs(3);
         let told = match polled {
             // It says nothing about the feed.
-            Ok(Polled { has_read: false, .. }) => Ok(()),
+            Ok(Polled { is_waiting: true, .. }) => Ok(()),
             Ok(_) => self.read(now).await,
             Err(error) => self.failed(now, error).await,
         };
@@ -194,7 +194,7 @@ mod tests {
     async fn reads(stall: &mut Stall, bench: &Bench, seconds: i64) {
         stall.look().await;
         bench.read_to(FEED, seconds).await;
-        stall.note(&Ok(Polled { events: 0, is_behind: false, has_read: true })).await;
+        stall.note(&Ok(Polled { events: 0, is_behind: false, is_waiting: false })).await;
     }
 
     #[tokio::test]
@@ -205,7 +205,7 @@ mod tests {
         fails(&mut stall).await;
         pass(&mut stall, AFTER);
         // FFN has refused so many windows that the next one ends too early to have anything new.
-        stall.note(&Ok(Polled { events: 0, is_behind: false, has_read: false })).await;
+        stall.note(&Ok(Polled { events: 0, is_behind: false, is_waiting: true })).await;
         assert!(bench.told().await.is_empty());
         fails(&mut stall).await;
         assert_eq!(bench.told().await, [STALLED]);
