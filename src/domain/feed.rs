@@ -150,11 +150,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// What the next window has to read once more, when this one has been read until `now`: a stretch longer than
-    /// the overlap, for as long as the overlap has short ones read.
+    /// What the next window has to read once more, when this one has been read until `now`: a stretch whose begin is
+    /// longer ago than the overlap by then, for as long as the overlap has short ones read. What has changed again
+    /// before its row was read is only in the window of that change.
     pub fn again(&self, checkpoint: &Checkpoint, overlap: TimeDelta, now: DateTime<Utc>) -> Option<Again> {
         let left = checkpoint.again.and_then(|again| again.after(self.to));
-        if self.to - checkpoint.position <= overlap {
+        if now - checkpoint.position <= overlap {
             return left;
         }
         let (from, until) = (checkpoint.position - overlap, now + overlap);

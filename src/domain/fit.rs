@@ -263,13 +263,15 @@ mod tests {
         let before = read_to(10_000, None);
         let short = first(&before, 10_035).unwrap();
         assert_eq!(short.again(&before, OVERLAP, at(10_036)), None);
+        // As long as it took to read it.
+        assert_eq!(short.again(&before, OVERLAP, at(10_400)), Some(Again::new(at(9_700), at(10_700))));
         let long = first(&before, 12_005).unwrap();
         let again = long.again(&before, OVERLAP, at(12_020));
         assert_eq!(again, Some(Again::new(at(9_700), at(12_320))));
         // A window that ends before that is not enough.
         let next = read_to(12_000, again);
         let early = first(&next, 12_300).unwrap();
-        assert_eq!((early.from, early.again(&next, OVERLAP, at(12_301))), (at(9_700), again));
+        assert_eq!((early.from, early.again(&next, OVERLAP, at(12_300))), (at(9_700), again));
         let next = read_to(12_295, again);
         let longer = first(&next, 12_315).unwrap();
         assert_eq!(
