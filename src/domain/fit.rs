@@ -272,6 +272,11 @@ mod tests {
         let next = read_to(12_000, again);
         let early = first(&next, 12_300).unwrap();
         assert_eq!((early.from, early.again(&next, OVERLAP, at(12_300))), (at(9_700), again));
+        // A second later it has taken longer than the overlap itself.
+        assert_eq!(
+            early.again(&next, OVERLAP, at(12_301)),
+            again.map(|again| Again { next: Some(Stretch { from: at(11_700), until: at(12_601) }), ..again })
+        );
         let next = read_to(12_295, again);
         let longer = first(&next, 12_315).unwrap();
         assert_eq!(

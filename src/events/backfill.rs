@@ -31,7 +31,7 @@ use crate::ffn::{self, Disposition, users};
 const LONGEST: TimeDelta = TimeDelta::days(1);
 /// How far a window reaches into the one before: whether FFN counts a bound to a window is not known (contract 7.4).
 const SEAM: TimeDelta = TimeDelta::seconds(1);
-/// The present of FFN's answers may be so much earlier than its clock.
+/// By how much FFN's answers may end before its clock: that is no window which it has cut.
 const FAIR: TimeDelta = TimeDelta::minutes(1);
 /// How far a round of reading on reaches into the one before: a change may become visible late (contract 7.6, rule 2).
 const LATE: TimeDelta = TimeDelta::minutes(15);
@@ -451,17 +451,19 @@ mod tests {
     #[tokio::test]
     async fn what_ffn_leaves_out_of_a_window_is_asked_for() {
         let from = (Utc::now() - TimeDelta::hours(50)).trunc_subsecs(3);
-        let made = from + TimeDelta::hours(20);
-        // It answers seven hours at a time, and says so.
-        let bench = Bench::new(move |call| {
-            let Some((from, to)) = bounds(call) else { return updates(call, &[]) };
-            let end = to.min(from + TimeDelta::hours(7));
-            let data = if from <= made && made < end { shown("P1", made, made).1 } else { String::new() };
-            Reply::json(200, &format!(r#"{{"data":[{data}],"to":"{}"}}"#, end.to_rfc3339()))
-        })
-        .await;
-        let period = Period { feed: FeedName::Products, from, to: from + TimeDelta::hours(24) };
-        assert_eq!(backfill(&bench, period).await.unwrap(), 1);
+        let to = from + TimeDelta::hours(24);
+        // It answers so much at a time, and says so; the other time it leaves out little.
+        for longest in [TimeDelta::hours(7), TimeDelta::hours(24) - TimeDelta::seconds(20)] {
+            let made = to - TimeDelta::seconds(10);
+            let bench = Bench::new(move |call| {
+                let Some((from, to)) = bounds(call) else { return updates(call, &[]) };
+                let end = to.min(from + longest);
+                let data = if from <= made && made < end { shown("P1", made, made).1 } else { String::new() };
+                Reply::json(200, &format!(r#"{{"data":[{data}],"to":"{}"}}"#, end.to_rfc3339()))
+            })
+            .await;
+            assert_eq!(backfill(&bench, Period { feed: FeedName::Products, from, to }).await.unwrap(), 1);
+        }
     }
 
     #[tokio::test]

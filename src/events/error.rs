@@ -13,8 +13,9 @@ pub enum Error {
     /// The store.
     #[error("what was read could not be stored")]
     Store(#[from] store::Error),
-    /// A window that does not end: a shorter one may.
-    #[error("the window has too much: {0}")]
+    /// A window that does not end, has too large a page, or is answered only as far as it was read before: a shorter one
+    /// may be read.
+    #[error("the window can't be read as it is: {0}")]
     Endless(String),
     /// An answer that repeats itself.
     #[error("the feed makes no sense: {0}")]

@@ -164,6 +164,9 @@ mod tests {
             let wait = pace.wait_after(&failed());
             assert!(least <= wait && wait <= (least * 2).min(LONGEST_WAIT), "{wait:?} after {least:?}");
         }
+        // That nothing is asked for since all was refused is no success.
+        pace.wait_after(&Ok(Polled { events: 0, is_behind: false, is_waiting: true }));
+        assert_eq!(pace.wait_after(&failed()), LONGEST_WAIT);
         pace.wait_after(&IDLE);
         assert!(pace.wait_after(&failed()) <= FIRST_WAIT * 2);
         assert!(Pace::new(SECOND).wait_after(&failed()) <= SECOND * 2, "a short interval is tried again as soon");

@@ -28,7 +28,7 @@ use crate::telemetry::Chain;
 /// How far two clocks of FFN's may be apart.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(15);
 
-/// FFN may answer up to so long ago, for as long as it has got no further.
+/// How much there may be to read while FFN answers with nothing beyond what was read before: it may be that late.
 const LATE: TimeDelta = TimeDelta::minutes(5);
 
 /// Follows one feed of one account.
@@ -264,7 +264,10 @@ impl Poller {
 }
 
 /// FFN says where the window that it has answered ends (contract 7.6, rule 6). If that is not beyond what was read
-/// before, though it was asked for more than what is `fair`, the feed would stand still for ever.
+/// before, though it was asked for more than what is `fair`, the feed might stand still for ever: a shorter window is tried.
+///
+/// # Errors
+/// [`Error::Endless`].
 fn moves_on(read: Read, window: Window, position: DateTime<Utc>, fair: TimeDelta) -> Result<Read, Error> {
     match read.end {
         Some(end) if end <= position && window.to - position > fair => Err(Error::Endless(format!(
@@ -701,6 +704,9 @@ mod tests {
         };
         let polled = tokio::time::timeout(Duration::from_secs(60), polls).await.expect("it ends too early then");
         assert_eq!(polled, Polled { is_waiting: true, ..Polled::NOTHING });
+        let trouble = Some("it is refused".to_owned());
+        assert_eq!(poller.log(&Ok(polled), HOUR, trouble.clone()), trouble, "it is not over");
+        assert_eq!(poller.log(&Ok(Polled::NOTHING), HOUR, trouble), None);
         poller.account_for(&Err(Error::Nonsense("it is refused".to_owned())));
         poller.account_for(&Ok(polled));
         let failures = || poller.progress.all().into_iter().map(|(.., progress)| progress.failures).sum::<u32>();

@@ -305,7 +305,19 @@ impl Reader {
 
     /// Appends what items tell to the journal.
     async fn record(&self, items: &[Item], reading: &mut Reading, with: Append) -> Result<(), Error> {
-        let recorded = self.recorder.record(self.feed, items, reading.telling, with).await;
+        self.record_until(reading.telling.until, items, reading, with).await
+    }
+
+    /// The same, of what was before an instant.
+    async fn record_until(
+        &self,
+        until: DateTime<Utc>,
+        items: &[Item],
+        reading: &mut Reading,
+        with: Append,
+    ) -> Result<(), Error> {
+        let telling = Telling { until, ..reading.telling };
+        let recorded = self.recorder.record(self.feed, items, telling, with).await;
         if matches!(&recorded, Err(Error::Ffn(error)) if error.may_be_about_this_one()) {
             self.failing.lacks_a_carrier();
         }
@@ -384,13 +396,9 @@ impl Reader {
             match json {
                 Some(json) => {
                     // It may have gone on by changes that become visible only later: the feed is yet to show them.
-                    let telling = reading.telling;
-                    let listed =
-                        changes.iter().map(|change| change.at.trunc_subsecs(3) + TimeDelta::milliseconds(1)).max();
-                    reading.telling.until = listed.map_or(telling.until, |listed| listed.min(telling.until));
-                    let recorded = self.record(&[Item { json, changes }], reading, Append::default()).await;
-                    reading.telling = telling;
-                    recorded?;
+                    let listed = changes.iter().map(|change| change.at.trunc_subsecs(3) + TimeDelta::milliseconds(1));
+                    let until = listed.max().unwrap_or(reading.telling.until).min(reading.telling.until);
+                    self.record_until(until, &[Item { json, changes }], reading, Append::default()).await?;
                 }
                 // The next window has them too, and may have its end with them.
                 None if changes.iter().all(|change| change.at >= reading.window.to - self.overlap) => {}

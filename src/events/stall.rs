@@ -154,7 +154,7 @@ fn action(error: &Error) -> &'static str {
         Error::Store(_) => {
             "look at the error, and whether the database can be written; the feed is tried again by itself"
         }
-        Error::Endless(_) => "nothing yet: shorter windows are tried by themselves, until one can be read",
+        Error::Endless(_) => "look at the error; shorter windows are tried by themselves, until one can be read",
         Error::Nonsense(_) | Error::Open(_) => "look at the error and report it; the feed is tried again by itself",
     }
 }

@@ -103,3 +103,22 @@ fn an_entry_without_identity_is_odd() {
         assert!(memory_id(&RawValue::from_string(odd.into()).unwrap()).is_err(), "{odd}");
     }
 }
+
+#[test]
+fn a_version_that_no_ledger_can_have_is_odd_and_those_at_the_ends_are_counted_on_with() {
+    let entry = |version: i64| {
+        let id = format!(r#"{{"warehouseId":"W","jfsku":"J","stockVersion":{version}}}"#);
+        RawValue::from_string(format!(r#"{{"stockChangeId":{id}}}"#)).unwrap()
+    };
+    for version in [i64::MIN, VERSIONS.start - 1, VERSIONS.end, i64::MAX] {
+        assert_eq!(stock_version(&entry(version)), None, "{version}");
+    }
+    let (account, carriers) = ("acme".parse().unwrap(), HashMap::new());
+    let mut known = None;
+    for version in [VERSIONS.start, VERSIONS.end - 1, 0] {
+        let normalized = normalize(&scope(&account, &carriers), &entry(version), known.as_ref()).unwrap();
+        known = Some(normalized.known);
+    }
+    let versions = known.unwrap().versions.unwrap();
+    assert_eq!(versions.missing(), VERSIONS.end.abs_diff(VERSIONS.start) - 3);
+}
